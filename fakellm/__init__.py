@@ -1,0 +1,25 @@
+"""fakellm: a fake LLM server for applications, agents, gateways and load generators.
+
+Importing this package installs no reactor and imports no web framework; both come with the first
+use of a name below.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fakellm.assembly import FakeLLM
+    from fakellm.config import Config
+
+__version__ = "0.1.0"
+__all__ = ["Config", "FakeLLM", "__version__"]
+
+_HOMES = {"FakeLLM": "fakellm.assembly", "Config": "fakellm.config"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 -- import fakellm itself stays free
+
+    return getattr(import_module(_HOMES[name]), name)

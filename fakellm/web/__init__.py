@@ -1,0 +1,1 @@
+"""HTTP: the only code that imports klein."""
