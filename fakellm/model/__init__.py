@@ -1,1 +1,1 @@
-"""The vocabulary: what is asked, what is answered, and what happens when; imports nothing of ours."""
+"""The vocabulary: what is asked, what is answered, what happens when; imports nothing of ours."""

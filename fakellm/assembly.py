@@ -1,0 +1,126 @@
+"""The one place that joins the parts: settings and a reactor in, a service out."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.web.resource import IResource
+
+import fakellm
+from fakellm.config import Config
+from fakellm.dialects import registry
+from fakellm.engine.drain import drain
+from fakellm.engine.service import Engine, Identity
+from fakellm.listening import Listening
+from fakellm.scenarios.book import Book
+from fakellm.timing.tokens import tokenizer
+from fakellm.web.api import Api
+from fakellm.web.site import FakeSite
+
+VIRTUAL_EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+
+
+class FakeLLM(MultiService):
+    """A fake LLM server: a service that listens, and a resource to mount in a server of yours.
+
+    Any number of them live in one process, each with its own state. Making one binds nothing and
+    schedules nothing.
+
+    Args:
+        config: the settings, as a whole; without it they are made of ``settings``.
+        reactor: where to listen; Twisted's installed one by default, and only when it is needed.
+        clock: whose time answers are on; the reactor by default. On a `twisted.internet.task.Clock`
+            time stands still until it is advanced, and answers are dated from 2026 on.
+        **settings: single settings, by the names of `Config`'s fields, such as ``port=0``.
+
+    Raises:
+        BadSetting: a setting is not what it has to be.
+        TypeError: a setting has a name that none has, or there is a ``config`` as well.
+
+    Attributes:
+        resource: the `IResource` of the API.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        reactor: Any = None,
+        clock: IReactorTime | None = None,
+        **settings: Any,
+    ) -> None:
+        MultiService.__init__(self)
+        self._log = Logger()
+        if config is not None and settings:
+            raise TypeError("give a config or single settings, not both")
+        self.config = Config.of(**settings) if config is None else config
+        self._reactor = _the_reactor() if reactor is None else reactor
+        self._engine = Engine(
+            clock=self._reactor if clock is None else clock,
+            book=Book(
+                answer=self.config.answer,
+                models=self.config.model,
+                echo_model=self.config.echo_model,
+                seed=self.config.seed,
+            ),
+            tokenizer=tokenizer(self.config.tokenizer),
+            identity=Identity(
+                seed=self.config.seed,
+                fingerprint=_fingerprint(self.config),
+                epoch=0.0 if clock is None else VIRTUAL_EPOCH,
+            ),
+            api_keys=self.config.api_key,
+            strict=self.config.strict_requests,
+        )
+        api = Api(
+            self._engine,
+            models=self.config.model,
+            max_body=self.config.max_body,
+            about=_about(),
+        )
+        self.resource: IResource = api.resource()
+        site = FakeSite(self.resource, reactor=self._reactor, max_body=self.config.max_body)
+        self._listening = Listening(self._reactor, site, self.config.listen, self.config.port)
+        self._listening.setServiceParent(self)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where it listens, once started: base URLs without a path."""
+        return self._listening.urls
+
+    def stopService(self) -> Deferred[None]:  # noqa: N802 -- IService's name
+        """Stop listening, let running answers end for ``grace`` seconds, break the rest off."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        await MultiService.stopService(self)
+        cut = await drain(self._engine, self._reactor, self.config.grace)
+        if cut:
+            self._log.warn("{cut} running answers were broken off", cut=cut)
+
+
+def _the_reactor() -> Any:
+    from twisted.internet import reactor  # noqa: PLC0415 -- importing it installs one
+
+    return reactor
+
+
+def _fingerprint(config: Config) -> str:
+    said = msgspec.json.encode((fakellm.__version__, config.seed, config.answer))
+    return "fp_" + hashlib.blake2b(said, digest_size=5).hexdigest()
+
+
+def _about() -> dict[str, Any]:
+    return {
+        "name": "fakellm",
+        "version": fakellm.__version__,
+        "endpoints": [
+            *(f"POST {endpoint.path}" for endpoint in registry.ENDPOINTS),
+            "GET /v1/models",
+            "GET /health",
+        ],
+    }

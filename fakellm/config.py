@@ -1,0 +1,439 @@
+"""The server's settings: each is declared once, on its field of `Config`.
+
+The command line's options, the environment's variables, the help texts and every check derive from
+that declaration, so a new setting is one more field. This module is pure: the options and the
+environment are handed in, and it must never read ``os.environ``, open a file or import a reactor.
+An API key must never appear in a text made here.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from math import isfinite
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+LogLevelName = Literal["debug", "info", "warn", "error", "critical"]
+LogFormatName = Literal["text", "json"]
+TokenizerName = Literal["words", "o200k_base", "cl100k_base"]
+
+_PREFIX = "FAKELLM_"
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,30}")
+_QUANTITY = re.compile(r"([0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})\s*([A-Za-z]*)")
+_BYTES = {
+    "": 1,
+    "b": 1,
+    "kb": 1000,
+    "mb": 1000**2,
+    "gb": 1000**3,
+    "kib": 1024,
+    "mib": 1024**2,
+    "gib": 1024**3,
+}
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TRUTH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
+    ("0", "false", "no", "off"), False
+)
+# What Kubernetes sets in every pod beside a Service named "fakellm": FAKELLM_PORT=tcp://10.0.0.1:80,
+# FAKELLM_PORT_80_TCP_ADDR, FAKELLM_SERVICE_HOST ... (its documentation: "Accessing the Service").
+_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
+_LINK_NAME = re.compile(_PREFIX + r"(SERVICE_(HOST|PORT(_\w+)?)|PORT_[0-9]+_\w+)")
+
+
+class BadSetting(ValueError):  # noqa: N818 -- reads as what it says
+    """A setting with a value it cannot have; its text is one line for the user."""
+
+
+class UnknownSetting(BadSetting, TypeError):  # noqa: N818 -- as above
+    """A name that is no setting's; a TypeError too, as for any unknown keyword argument."""
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """The kind of value a setting takes.
+
+    ``take`` turns a Python value, or text from an option or a variable, into the setting's value,
+    and raises ValueError or TypeError when it cannot; ``show`` writes a default for a help text.
+    """
+
+    expects: str
+    take: Callable[[Any], Any]
+    show: Callable[[Any], str] = str
+    many: bool = False
+    flag: bool = False
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a field's annotation declares: its help text, its kind, and what is special about it.
+
+    ``also`` names further environment variables, after the setting's own; ``separator`` is what
+    stands between the values of a repeatable one in a variable (None: white space); the value of a
+    ``secret`` one is never shown. ``name`` and ``default`` are the field's and are filled in.
+    """
+
+    help: str
+    kind: Kind
+    also: tuple[str, ...] = ()
+    separator: str | None = ","
+    secret: bool = False
+    name: str = ""
+    default: Any = None
+
+    @property
+    def option(self) -> str:
+        """The option as a user writes it, for example ``--log-level``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that set it, the strongest first."""
+        return (_PREFIX + self.name.upper(), *self.also)
+
+    @property
+    def description(self) -> str:
+        """The help text with the default and the variables."""
+        return (
+            f"{self.help} [default: {self.kind.show(self.default)}]"
+            f" [environment: {', '.join(self.variables)}]"
+        )
+
+    def take(self, value: object, called: str) -> Any:
+        """Check and convert one value.
+
+        Args:
+            value: a Python value, or the text of an option (a list of them where it is repeatable).
+            called: the setting as the user wrote it: ``port``, ``--port`` or ``FAKELLM_PORT``.
+
+        Raises:
+            BadSetting: the value is not of the setting's kind.
+        """
+        return self._take(value, called, value)
+
+    def take_variable(self, text: str, called: str) -> Any:
+        """Check and convert the text of an environment variable; see `take`."""
+        if not self.kind.many:
+            return self._take(text, called, text)
+        parts = (part.strip() for part in text.split(self.separator))
+        return self._take(tuple(part for part in parts if part), called, text)
+
+    def _take(self, value: object, called: str, written: object) -> Any:
+        try:
+            return self.kind.take(value)
+        except (ValueError, TypeError, OverflowError):
+            shown = "" if self.secret else f", not {_shortened(repr(written))}"
+            raise BadSetting(f"{called}: expected {self.kind.expects}{shown}") from None
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 -- a terminal's width
+
+
+def whole_number(low: int | None = None, high: int | None = None) -> Kind:
+    """A whole number within bounds, both included."""
+
+    def take(value: Any) -> int:
+        if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
+            value = int(value)
+        if type(value) is not int:
+            raise TypeError
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise ValueError
+        return value
+
+    bounds = "" if low is None else f" from {low} to {high}" if high is not None else f" >= {low}"
+    return Kind(expects=f"a whole number{bounds}", take=take)
+
+
+def _quantity(text: str, units: Mapping[str, float]) -> float:
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match[2].lower() not in units:
+        raise ValueError
+    unit = units[match[2].lower()]
+    return int(match[1]) * unit if match[1].isdigit() else float(match[1]) * unit
+
+
+def size() -> Kind:
+    """A size of at least one byte: a number of bytes, or text such as ``10MB`` and ``64KiB``."""
+
+    def take(value: Any) -> int:
+        if isinstance(value, str):
+            value = int(_quantity(value, _BYTES))
+        if type(value) is not int:
+            raise TypeError
+        if value < 1:
+            raise ValueError
+        return value
+
+    def show(value: int) -> str:
+        for unit, factor in (("MiB", 1024**2), ("KiB", 1024)):
+            if value % factor == 0:
+                return f"{value // factor}{unit}"
+        return f"{value}B"
+
+    return Kind(expects="a size such as 10MB, 64KiB or a number of bytes", take=take, show=show)
+
+
+def duration() -> Kind:
+    """A duration in seconds (float, not negative), or text such as ``250ms``, ``1.5s``, ``2m``."""
+
+    def take(value: Any) -> float:
+        if isinstance(value, str):
+            value = _quantity(value, _SECONDS)
+        if type(value) not in {int, float}:
+            raise TypeError
+        if not isfinite(value) or value < 0:
+            raise ValueError
+        return float(value)
+
+    return Kind(
+        expects="a duration such as 250ms, 1.5s, 2m or a number of seconds",
+        take=take,
+        show=lambda seconds: f"{seconds:g}s",
+    )
+
+
+def one_of(*choices: str) -> Kind:
+    """One word of a fixed few."""
+
+    def take(value: Any) -> str:
+        if not isinstance(value, str) or value.strip() not in choices:
+            raise ValueError
+        return value.strip()
+
+    return Kind(expects=f"one of {', '.join(choices)}", take=take)
+
+
+def yes_or_no() -> Kind:
+    """A switch: an option without a value, ``yes`` or ``no`` in a variable."""
+
+    def take(value: Any) -> bool:
+        if isinstance(value, str):
+            value = _TRUTH.get(value.strip().lower())
+        if type(value) is not bool:
+            raise TypeError
+        return value
+
+    return Kind(
+        expects="yes or no (also: true, false, on, off, 1, 0)",
+        take=take,
+        show=lambda value: "yes" if value else "no",
+        flag=True,
+    )
+
+
+def text() -> Kind:
+    """Any text, the empty one too."""
+
+    def take(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError
+        return value
+
+    return Kind(expects="a text", take=take)
+
+
+def texts(expects: str, *, at_least: int = 0, shown_when_empty: str = "none") -> Kind:
+    """Several texts that are not empty, in order and without repetition; one text stands alone."""
+
+    def take(value: Any) -> tuple[str, ...]:
+        values = (value,) if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)):
+            raise TypeError
+        if not all(isinstance(each, str) and each.strip() for each in values):
+            raise ValueError
+        if len(values) < at_least:
+            raise ValueError
+        return tuple(dict.fromkeys(values))
+
+    return Kind(
+        expects=expects,
+        take=take,
+        show=lambda values: ", ".join(values) or shown_when_empty,
+        many=True,
+    )
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting of one server, checked: a Config with a wrong value cannot be made.
+
+    Raises:
+        BadSetting: a value is not of its setting's kind.
+        TypeError: a name is none of the settings (`of` raises it with a hint).
+    """
+
+    port: Annotated[
+        int,
+        Setting(
+            help="Listen on this TCP port of the loopback addresses (127.0.0.1 and, where there"
+            " is one, ::1); 0 picks a free one.",
+            kind=whole_number(0, 65535),
+            also=("PORT",),
+        ),
+    ] = 3500
+    listen: Annotated[
+        tuple[str, ...],
+        Setting(
+            help="Listen on this Twisted server endpoint, such as tcp:3500:interface=0.0.0.0,"
+            " unix:/run/fakellm.sock or ssl:3500:privateKey=key.pem:certKey=cert.pem, instead of"
+            " the loopback addresses. May be repeated; in the variable, separated by white space.",
+            kind=texts("a server endpoint such as tcp:3500", shown_when_empty="loopback"),
+            separator=None,
+        ),
+    ] = ()
+    model: Annotated[
+        tuple[str, ...],
+        Setting(
+            help="Offer a model of this name. May be repeated; in the variable, separated by"
+            " commas.",
+            kind=texts("the name of a model", at_least=1),
+        ),
+    ] = ("fake-model",)
+    api_key: Annotated[
+        tuple[str, ...],
+        Setting(
+            help="Refuse requests that do not carry this key. May be repeated; in the variable,"
+            " separated by commas.",
+            kind=texts("an API key that is not empty"),
+            secret=True,
+        ),
+    ] = ()
+    answer: Annotated[
+        str, Setting(help="Answer with this text where nothing else decides.", kind=text())
+    ] = "hello world"
+    echo_model: Annotated[
+        bool,
+        Setting(
+            help="Accept a model of any name, and name it in the answer.",
+            kind=yes_or_no(),
+        ),
+    ] = False
+    max_body: Annotated[
+        int, Setting(help="Refuse request bodies larger than this.", kind=size())
+    ] = 50 * 1024**2
+    strict_requests: Annotated[
+        bool,
+        Setting(help="Refuse request fields that the API does not know.", kind=yes_or_no()),
+    ] = False
+    tokenizer: Annotated[
+        TokenizerName,
+        Setting(
+            help="Count tokens like this: words, o200k_base or cl100k_base (these two need"
+            " twisted-fakellm[tokens]).",
+            kind=one_of(*get_args(TokenizerName)),
+        ),
+    ] = "words"
+    seed: Annotated[
+        int,
+        Setting(help="Seed every draw of chance, so that a run repeats.", kind=whole_number()),
+    ] = 0
+    grace: Annotated[
+        float,
+        Setting(
+            help="When told to stop, wait this long for running answers to end.", kind=duration()
+        ),
+    ] = 3.0
+    log_level: Annotated[
+        LogLevelName,
+        Setting(
+            help="Log this and what is worse: debug, info, warn, error or critical.",
+            kind=one_of(*get_args(LogLevelName)),
+        ),
+    ] = "info"
+    log_format: Annotated[
+        LogFormatName,
+        Setting(
+            help="Log lines for people (text) or JSON objects, one a line (json).",
+            kind=one_of(*get_args(LogFormatName)),
+        ),
+    ] = "text"
+
+    def __post_init__(self) -> None:
+        """Check every value, and turn what means the same (a list, ``"10MB"``) into it."""
+        for setting in SETTINGS:
+            value = setting.take(getattr(self, setting.name), setting.name)
+            msgspec.structs.force_setattr(self, setting.name, value)
+
+    @classmethod
+    def of(cls, base: "Config | None" = None, /, **settings: Any) -> "Config":
+        """Make a Config of another one (or of the defaults) and single settings, by their names.
+
+        Raises:
+            BadSetting: a value is wrong; as an `UnknownSetting`, a name is none of the settings.
+        """
+        known = [setting.name for setting in SETTINGS]
+        for name in settings:
+            if name not in known:
+                raise UnknownSetting(f"{name!r} is not a setting{did_you_mean(name, known)}")
+        return cls(**settings) if base is None else msgspec.structs.replace(base, **settings)
+
+    def shown(self) -> dict[str, Any]:
+        """Every setting by name, as it may be shown to anybody: the secret ones masked."""
+        return {
+            setting.name: tuple("***" for _ in getattr(self, setting.name))
+            if setting.secret
+            else getattr(self, setting.name)
+            for setting in SETTINGS
+        }
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return list(self.shown().items())
+
+
+def declared(config: type[msgspec.Struct]) -> Iterable[Setting]:
+    """Read the settings off the annotations of a struct's fields."""
+    for field in msgspec.structs.fields(config):
+        if get_origin(field.type) is not Annotated:
+            raise TypeError(f"{config.__name__}.{field.name} declares no Setting")
+        setting = field.type.__metadata__[0]
+        yield msgspec.structs.replace(setting, name=field.name, default=field.default)
+
+
+SETTINGS: tuple[Setting, ...] = tuple(declared(Config))
+"""Every setting, in the order of declaration."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean X?"`` for the known word nearest to a wrong one, or ``""``."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def config_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
+    """Make the Config of a command line and an environment.
+
+    An option beats a variable, and a variable beats a default. A variable that is empty counts as
+    not set, and so does a value that Kubernetes made from the name of a Service
+    (``FAKELLM_PORT=tcp://10.0.0.1:80``).
+
+    Args:
+        options: the options that were given, by the name of their field (``log_level``): text, a
+            list of texts for a repeatable one, a bool for a switch.
+        environ: the environment's variables.
+
+    Raises:
+        BadSetting: a value is wrong; the text names the option or the variable.
+    """
+    chosen = {}
+    for setting in SETTINGS:
+        if setting.name in options:
+            chosen[setting.name] = setting.take(options[setting.name], setting.option)
+            continue
+        for variable in setting.variables:
+            value = environ.get(variable, "")
+            if value.strip() and not _LINK_VALUE.fullmatch(value):
+                chosen[setting.name] = setting.take_variable(value, variable)
+                break
+    return Config(**chosen)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Say, one line each, which ``FAKELLM_`` variables set nothing."""
+    known = [variable for setting in SETTINGS for variable in setting.variables]
+    return tuple(
+        f"{name} is set, but is no setting of fakellm{did_you_mean(name, known)}"
+        for name in sorted(environ)
+        if name.startswith(_PREFIX) and name not in known and not _LINK_NAME.fullmatch(name)
+    )

@@ -1,0 +1,31 @@
+"""Ending well: running answers get a while to end by themselves."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from fakellm.engine.service import Engine
+
+
+async def drain(engine: Engine, clock: IReactorTime, grace: float) -> int:
+    """Wait for running answers, and break off those that take too long.
+
+    Args:
+        engine: whose answers.
+        clock: real time, even where the answers are on a virtual one.
+        grace: seconds to wait at most.
+
+    Returns:
+        How many were broken off.
+    """
+    drained: Deferred[None] = engine.drained()
+    cut = 0
+
+    def give_up() -> None:
+        nonlocal cut
+        cut = engine.abort()
+
+    call = clock.callLater(grace, give_up)
+    await drained
+    if call.active():
+        call.cancel()
+    return cut

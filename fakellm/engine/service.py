@@ -1,0 +1,191 @@
+"""The server without HTTP: decide, unfold, encode, play."""
+
+import hmac
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from fakellm.engine.player import Player
+from fakellm.interfaces import IDialect, IEncoder, IWire
+from fakellm.model.events import Event, Failed
+from fakellm.model.prompt import Prompt, Received
+from fakellm.model.reply import Failure, Refused
+from fakellm.model.stamp import Stamp
+from fakellm.model.timeline import Act, Cue
+from fakellm.scenarios.book import Book
+from fakellm.scenarios.made import BadSchema
+from fakellm.timing.tokens import ITokenizer
+from fakellm.timing.unfold import unfold
+
+_NAMES_NOTED_AT_MOST = 1000
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """What marks a server's answers as its own.
+
+    ``epoch`` is the Unix time, in seconds, at which the server's clock says zero.
+    """
+
+    seed: int = 0
+    fingerprint: str = "fp_fakellm"
+    epoch: float = 0.0
+
+
+class Engine:
+    """Answers what dialects decode.
+
+    Args:
+        clock: whose time all answers are on.
+        book: decides what is said.
+        tokenizer: cuts it into tokens.
+        identity: what answers are marked with.
+        api_keys: the keys that are let in; none given, everybody is.
+        strict: refuse what the vendor refuses but a fake need not mind.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: IReactorTime,
+        book: Book,
+        tokenizer: ITokenizer,
+        identity: Identity,
+        api_keys: Sequence[str] = (),
+        strict: bool = False,
+    ) -> None:
+        self._log = Logger()
+        self._clock = clock
+        self._book = book
+        self._tokenizer = tokenizer
+        self._identity = identity
+        self._api_keys = [key.encode() for key in api_keys]
+        self._strict = strict
+        self._requests = 0
+        self._noted: set[str] = set()
+        self._running: set[Player] = set()
+        self._idle: list[Deferred[None]] = []
+
+    def stamp(self) -> Stamp:
+        """Identity and chance of the next answer."""
+        self._requests += 1
+        return Stamp(
+            seed=self._identity.seed,
+            number=self._requests,
+            created=int(self._identity.epoch + self._clock.seconds()),
+            fingerprint=self._identity.fingerprint,
+        )
+
+    def barred(self, dialect: IDialect, received: Received) -> Failure | None:
+        """Why a request is not let in, if it is not."""
+        if not self._api_keys:
+            return None
+        key = dialect.api_key(received)
+        if key is not None:
+            given = key.encode("utf-8", "surrogateescape")
+            # every key is compared, in a time that does not tell how alike they are
+            if sum([hmac.compare_digest(given, known) for known in self._api_keys]):
+                return None
+        failure: Failure = dialect.errors.unauthorized(key)
+        return failure
+
+    def answer(self, dialect: IDialect, received: Received, wire: IWire) -> Deferred[None]:
+        """Answer a request; the Deferred fires when all is sent, and stops it when cancelled."""
+        stamp = self.stamp()
+        try:
+            cues = self._timeline(dialect, received, stamp)
+        except Refused as refused:
+            cues = _at_once(dialect.failure(refused.failure, stamp))
+        except Exception:  # noqa: BLE001 -- whatever broke, the client is told in its own words
+            self._log.failure("A request could not be answered.")
+            cues = _at_once(dialect.failure(dialect.errors.internal(), stamp))
+        return self.play(cues, wire)
+
+    def refuse(self, dialect: IDialect, failure: Failure, wire: IWire) -> Deferred[None]:
+        """Answer with an error; the Deferred is as that of `answer`."""
+        return self.play(_at_once(dialect.failure(failure, self.stamp())), wire)
+
+    def document(self, dialect: IDialect, body: bytes, wire: IWire) -> Deferred[None]:
+        """Answer with a JSON document; the Deferred is as that of `answer`."""
+        return self.play(_at_once(dialect.document(body, self.stamp())), wire)
+
+    def play(self, cues: Iterator[Cue], wire: IWire) -> Deferred[None]:
+        """Play a timeline."""
+        player = Player(self._clock, wire, cues)
+        self._running.add(player)
+        player.done.addBoth(self._ended, player)
+        player.start()
+        return player.done
+
+    @property
+    def running(self) -> int:
+        """How many answers are under way."""
+        return len(self._running)
+
+    def drained(self) -> Deferred[None]:
+        """Fires once no answer is running."""
+        drained: Deferred[None] = Deferred()
+        if self._running:
+            self._idle.append(drained)
+        else:
+            drained.callback(None)
+        return drained
+
+    def abort(self) -> int:
+        """Break off every running answer; how many there were."""
+        running = list(self._running)
+        for player in running:
+            player.abort()
+        return len(running)
+
+    def _ended(self, _: None, player: Player) -> None:
+        self._running.discard(player)
+        if not self._running:
+            idle, self._idle = self._idle, []
+            for drained in idle:
+                drained.callback(None)
+
+    def _timeline(self, dialect: IDialect, received: Received, stamp: Stamp) -> Iterator[Cue]:
+        failure = self.barred(dialect, received)
+        if failure is not None:
+            raise Refused(failure)
+        prompt = dialect.decode(received, strict=self._strict)
+        self._note_unknown(prompt)
+        try:
+            reply = self._book.decide(prompt)
+        except BadSchema as bad:
+            raise Refused(dialect.errors.bad_schema(bad.tool, bad.reason)) from None
+        if isinstance(reply, Failure):
+            raise Refused(reply)
+        events = unfold(prompt, reply, self._tokenizer)
+        return self._encoded(events, dialect.encoder(prompt, stamp), dialect)
+
+    def _encoded(
+        self, events: Iterator[Event], encoder: IEncoder, dialect: IDialect
+    ) -> Iterator[Cue]:
+        try:
+            for event in events:
+                for act in encoder.encode(event):
+                    yield 0.0, act
+        except Exception:  # noqa: BLE001 -- whatever broke, the client is told in its own words
+            self._log.failure("An answer broke off.")
+            for act in encoder.encode(Failed(failure=dialect.errors.internal())):
+                yield 0.0, act
+
+    def _note_unknown(self, prompt: Prompt) -> None:
+        for name in prompt.unknown:
+            if name not in self._noted and len(self._noted) < _NAMES_NOTED_AT_MOST:
+                self._noted.add(name)
+                self._log.info(
+                    "{dialect}: an unknown argument {name!r} is ignored "
+                    "(said once; --strict-requests refuses it)",
+                    dialect=prompt.dialect,
+                    name=name,
+                )
+
+
+def _at_once(acts: Iterable[Act]) -> Iterator[Cue]:
+    for act in acts:
+        yield 0.0, act

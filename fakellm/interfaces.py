@@ -1,0 +1,108 @@
+"""The seams: an interface only where two implementations stand."""
+
+from collections.abc import Iterable, Sequence
+
+from zope.interface import Attribute, Interface
+
+from fakellm.model.events import Event
+from fakellm.model.prompt import Prompt, Received
+from fakellm.model.reply import Failure
+from fakellm.model.stamp import Stamp
+from fakellm.model.timeline import Act
+
+
+class IEncoder(Interface):
+    """One answer's way from events to acts; an object per answer, as indices and ids are state."""
+
+    def encode(event: Event) -> Iterable[Act]:
+        """The acts, in order, that an event calls for; often none.
+
+        An encoder that sent its head may be told ``Failed`` at any time, and words it in the body.
+        """
+
+
+class IErrorWords(Interface):
+    """A vendor's words for what goes wrong before a prompt is understood."""
+
+    def not_found(received: Received) -> Failure:
+        """No endpoint has that path."""
+
+    def not_allowed(received: Received, allowed: Sequence[str]) -> Failure:
+        """The endpoint has other methods."""
+
+    def too_large(limit: int) -> Failure:
+        """The body has more than ``limit`` bytes."""
+
+    def unauthorized(key: str | None) -> Failure:
+        """The API key is missing (``None``) or wrong."""
+
+    def bad_schema(tool: str | None, reason: str) -> Failure:
+        """No value can meet the schema of a tool, or (``None``) of the answer's format."""
+
+    def unknown_model(name: str) -> Failure:
+        """No such model is configured."""
+
+    def internal() -> Failure:
+        """The fake itself is at fault."""
+
+
+class IDialect(Interface):
+    """A vendor's wire format: a pure codec."""
+
+    name = Attribute("How settings, logs and scenarios call it.")
+    errors = Attribute("Its `IErrorWords`.")
+
+    def api_key(received: Received) -> str | None:
+        """The API key that a request bears."""
+
+    def decode(received: Received, *, strict: bool) -> Prompt:
+        """What a request asks.
+
+        Args:
+            received: the request.
+            strict: refuse what the vendor refuses but a fake need not mind.
+
+        Raises:
+            Refused: the request breaks the vendor's rules.
+        """
+
+    def encoder(prompt: Prompt, stamp: Stamp) -> IEncoder:
+        """A fresh encoder for one answer."""
+
+    def failure(failure: Failure, stamp: Stamp) -> tuple[Act, ...]:
+        """A whole answer that is an error."""
+
+    def document(body: bytes, stamp: Stamp) -> tuple[Act, ...]:
+        """A whole answer that is a JSON document."""
+
+
+class IModelLister(Interface):
+    """A vendor's wire format for the list of models."""
+
+    def model_list(models: Sequence[str]) -> bytes:
+        """The body that lists all models."""
+
+    def model_card(model: str) -> bytes:
+        """The body that describes one model."""
+
+
+class IWire(Interface):
+    """A client's connection, as much of it as one answer may use."""
+
+    def head(status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Send status and headers."""
+
+    def write(data: bytes) -> None:
+        """Send bytes of the body."""
+
+    def finish() -> None:
+        """End the body properly; nothing may follow."""
+
+    def abort() -> None:
+        """Break the connection off; nothing may follow."""
+
+    def register(producer: object) -> None:
+        """Let an `IPushProducer` know when the client does not read."""
+
+    def unregister() -> None:
+        """Forget the producer."""

@@ -1,0 +1,101 @@
+"""What a client asks, in words that no vendor owns."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from fakellm.model.content import Part, Text, ToolResult
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    """A request as it came in.
+
+    ``headers`` has lower-case names; values of a repeated header are joined with ``", "``.
+    ``query`` keeps the last value of a repeated name.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One turn of a conversation."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def sole_text(self) -> str | None:
+        """The only text part, or the only tool result; ``None`` where there are more or none."""
+        texts = [part.text for part in self.parts if isinstance(part, Text)]
+        texts += [part.content for part in self.parts if isinstance(part, ToolResult)]
+        return texts[0] if len(texts) == 1 else None
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """A tool that the model may call; ``parameters`` is the JSON schema of a function."""
+
+    name: str
+    kind: Literal["function", "custom"] = "function"
+    description: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    strict: bool = False
+
+
+class ToolChoice(Struct, frozen=True, kw_only=True):
+    """Whether a tool must be called; ``names`` narrows the choice (empty: any tool offered)."""
+
+    mode: Literal["none", "auto", "required"] = "auto"
+    names: tuple[str, ...] = ()
+
+
+class AnswerFormat(Struct, frozen=True, kw_only=True):
+    """The shape the answer's text must have."""
+
+    kind: Literal["text", "json_object", "json_schema"] = "text"
+    name: str | None = None
+    schema: Any = None
+
+
+class Prompt(Struct, frozen=True, kw_only=True):
+    """A request, decoded.
+
+    ``max_tokens`` bounds each choice. ``logprobs`` is the number of alternatives asked for a token,
+    or ``None`` where no log probabilities are. ``spoken`` says that the answer is wanted as sound.
+    ``parallel_tool_calls`` is ``None`` where the client leaves it open.
+    ``unknown`` names top-level arguments that the dialect does not know. ``wire`` is the dialect's
+    own record of the request; nobody else looks inside.
+    """
+
+    dialect: str
+    endpoint: str
+    model: str
+    messages: tuple[Message, ...]
+    stream: bool = False
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_calls: bool | None = None
+    format: AnswerFormat = AnswerFormat()
+    n: int = 1
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    logprobs: int | None = None
+    reasoning_effort: str | None = None
+    prediction: str | None = None
+    spoken: bool = False
+    unknown: tuple[str, ...] = ()
+    received: Received
+    wire: Any = None

@@ -1,0 +1,159 @@
+"""The routes: what Klein dispatches, the registry names, and the engine answers."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import msgspec
+from klein import Klein
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure as TwistedFailure
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from zope.interface import implementer
+
+from fakellm.dialects import registry
+from fakellm.engine.service import Engine
+from fakellm.interfaces import IDialect, IWire
+from fakellm.model.reply import Failure
+from fakellm.web import cors
+from fakellm.web.wire import RequestWire, received
+
+_Handler = Callable[..., Any]
+
+
+class Api:
+    """One server's routes.
+
+    Args:
+        engine: answers.
+        models: the names of the models on offer.
+        max_body: bytes that a request's body may have.
+        about: what ``GET /`` tells of the server.
+    """
+
+    def __init__(
+        self, engine: Engine, *, models: Sequence[str], max_body: int, about: dict[str, Any]
+    ) -> None:
+        self._engine = engine
+        self._models = models
+        self._max_body = max_body
+        self._about = about
+        self._lister = registry.DEFAULT
+        self._app = Klein()
+        for endpoint in registry.ENDPOINTS:
+            self._route(endpoint.path, "POST", partial(self._prompt, endpoint.dialect))
+        self._route("/v1/models", "GET", self._list_models)
+        self._route("/v1/models/<path:name>", "GET", self._show_model)
+        self._route("/health", "GET", self._health)
+        self._route("/", "GET", self._root)
+        self._app.handle_errors(HTTPException)(cast("Any", self._refused))
+
+    def _route(self, path: str, method: str, handler: _Handler) -> None:
+        # Two routes with one name answer for each other, hence endpoint=.
+        def route(request: Request, **found: Any) -> Any:
+            return handler(request, **found)
+
+        self._app.route(path, methods=[method], endpoint=f"{method} {path}")(route)
+
+    def resource(self) -> IResource:
+        """The way in: a resource that can be mounted anywhere."""
+        return ApiResource(self._app.resource(), self)
+
+    def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
+        """Answer with an error in the default dialect's words."""
+        return _sent(request, lambda wire: self._engine.refuse(self._lister, failure, wire))
+
+    def _prompt(self, dialect: IDialect, request: Request) -> Deferred[None]:
+        asked = received(request)
+        if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
+            failure = dialect.errors.too_large(self._max_body)
+            return _sent(request, lambda wire: self._engine.refuse(dialect, failure, wire))
+        return _sent(request, lambda wire: self._engine.answer(dialect, asked, wire))
+
+    def _list_models(self, request: Request) -> Deferred[None]:
+        return self._let_in(request) or self._show(request, self._lister.model_list(self._models))
+
+    def _show_model(self, request: Request, name: str) -> Deferred[None]:
+        barred = self._let_in(request)
+        if barred is not None:
+            return barred
+        if name not in self._models:
+            return self.refuse(request, self._lister.errors.unknown_model(name))
+        return self._show(request, self._lister.model_card(name))
+
+    def _health(self, request: Request) -> Deferred[None]:
+        state = {"status": "ok", "running": self._engine.running}
+        return self._show(request, msgspec.json.encode(state))
+
+    def _root(self, request: Request) -> Deferred[None]:
+        return self._show(request, msgspec.json.encode(self._about))
+
+    def _let_in(self, request: Request) -> Deferred[None] | None:
+        barred = self._engine.barred(self._lister, received(request))
+        return None if barred is None else self.refuse(request, barred)
+
+    def _show(self, request: Request, body: bytes) -> Deferred[None]:
+        return _sent(request, lambda wire: self._engine.document(self._lister, body, wire))
+
+    def _refused(self, request: Request, failure: TwistedFailure) -> Deferred[None]:
+        self._refuse_unrouted(request, failure)
+        # Where no route was found, Klein does not notice that the request is finished, and would
+        # finish it again when this fires.
+        return Deferred()
+
+    def _refuse_unrouted(self, request: Request, failure: TwistedFailure) -> Deferred[None]:
+        asked, errors = received(request), self._lister.errors
+        match failure.value:
+            case MethodNotAllowed(valid_methods=methods):
+                return self.refuse(request, errors.not_allowed(asked, sorted(methods or ())))
+        return self.refuse(request, errors.not_found(asked))
+
+
+def _sent(request: Request, play: Callable[[IWire], Deferred[None]]) -> Deferred[None]:
+    """Play to a request; fires when it is finished, and stops the playing when it is cut off.
+
+    Klein finishes a request whose route is done. One that was broken off must not be finished, so
+    the request itself says when it is.
+    """
+    playing: list[Deferred[None]] = []
+
+    def stop() -> None:
+        for answer in playing:
+            answer.cancel()
+
+    ended: Deferred[None] = Deferred(lambda _: stop())
+    request.notifyFinish().addCallbacks(lambda _: ended.callback(None), lambda _: stop())
+    playing.append(play(RequestWire(request, cors.HEADERS)))
+    return ended
+
+
+@implementer(IResource)
+class ApiResource(Resource):
+    """The routes as a resource, with what has to be settled before a route is looked up."""
+
+    isLeaf = True  # noqa: N815 -- IResource's name
+
+    def __init__(self, routes: IResource, api: Api) -> None:
+        Resource.__init__(self)
+        self._log = Logger()
+        self._routes = routes
+        self._api = api
+
+    def render(self, request: Request) -> int:
+        """Answer a preflight, refuse what is no text, and let Klein dispatch the rest."""
+        if request.method == b"OPTIONS":
+            cors.answer_preflight(request)
+            request.finish()
+            return NOT_DONE_YET
+        try:
+            b"/".join(request.postpath or ()).decode()
+            return cast("int", self._routes.render(request))
+        except (UnicodeDecodeError, HTTPException):
+            self._api.refuse(request, Failure(status=400))
+        except Exception:  # noqa: BLE001 -- whatever broke, the client is told in the API's words
+            self._log.failure("A request could not be dispatched.")
+            self._api.refuse(request, Failure(status=500))
+        return NOT_DONE_YET

@@ -1,0 +1,66 @@
+"""The HTTP server: Twisted's own, with a bound on bodies and without its access log."""
+
+from io import BytesIO
+from typing import Any, cast
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+_DRAINED_AT_MOST = 256 * 1024**2
+"""Bytes of a body over the limit that are read and dropped, so that its sender gets the answer."""
+
+
+class BoundedRequest(Request):
+    """A request that keeps no more of its body than the site allows.
+
+    Attributes:
+        body_too_large: whether there was more.
+    """
+
+    def __init__(self, channel: HTTPChannel, *args: Any, **kwargs: Any) -> None:
+        Request.__init__(self, channel, *args, **kwargs)
+        self.body_too_large = False
+        self._body_bytes = 0
+        self._max_body: int = cast("FakeSite", channel.site).max_body  # type: ignore[attr-defined]
+
+    def gotLength(self, length: int | None) -> None:  # noqa: N802 -- Twisted's name
+        """See `twisted.web.http.Request`."""
+        self.body_too_large = length is not None and length > self._max_body
+        Request.gotLength(self, 0 if self.body_too_large else length)
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 -- Twisted's name
+        """See `twisted.web.http.Request`."""
+        self._body_bytes += len(data)
+        if self._body_bytes > self._max_body + _DRAINED_AT_MOST:
+            self.channel.forceAbortClient()
+        elif self._body_bytes > self._max_body:
+            self.body_too_large = True
+            self.content = BytesIO()
+        else:
+            Request.handleContentChunk(self, data)
+
+
+class FakeSite(Site):
+    """Serves one resource at the root.
+
+    Args:
+        resource: what is served.
+        reactor: for the timeouts of connections.
+        max_body: bytes that a request's body may have.
+    """
+
+    def __init__(self, resource: IResource, *, reactor: IReactorTime, max_body: int) -> None:
+        Site.__init__(
+            self,
+            resource,
+            requestFactory=BoundedRequest,
+            parsePOSTFormSubmission=False,
+            reactor=reactor,
+        )
+        self.displayTracebacks = False
+        self.max_body = max_body
+
+    def log(self, request: object) -> None:
+        """Nothing: answers are logged where they are played."""

@@ -1,0 +1,314 @@
+"""The settings: declared once, read from options and variables, checked in one place."""
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from fakellm.config import (
+    SETTINGS,
+    BadSetting,
+    Config,
+    Setting,
+    config_from,
+    declared,
+    did_you_mean,
+    unknown_variables,
+)
+
+quick = settings(deadline=None, derandomize=True, max_examples=100, database=None)
+
+
+class ReadingTests(SynchronousTestCase):
+    """`config_from` makes a Config of the options that were given and the environment."""
+
+    def test_nothing_given_means_the_defaults(self) -> None:
+        config = config_from({}, {"HOME": "/root"})
+        self.assertEqual(config, Config())
+        self.assertEqual(config.port, 3500)
+        self.assertEqual(config.listen, ())
+        self.assertEqual(config.model, ("fake-model",))
+        self.assertEqual(config.max_body, 50 * 1024 * 1024)
+
+    def test_an_option_beats_the_variable_which_beats_PORT_which_beats_the_default(self) -> None:
+        environ = {"PORT": "1"}
+        self.assertEqual(config_from({}, environ).port, 1)
+        environ["FAKELLM_PORT"] = "2"
+        self.assertEqual(config_from({}, environ).port, 2)
+        self.assertEqual(config_from({"port": "3"}, environ).port, 3)
+
+    def test_a_variable_that_is_beaten_is_not_even_checked(self) -> None:
+        environ = {"PORT": "banana", "FAKELLM_PORT": "2"}
+        self.assertEqual(config_from({}, environ).port, 2)
+
+    def test_an_empty_variable_counts_as_not_set(self) -> None:
+        environ = {"FAKELLM_PORT": "", "PORT": " ", "FAKELLM_API_KEY": "", "FAKELLM_ANSWER": ""}
+        self.assertEqual(config_from({}, environ), Config())
+
+    def test_an_answer_may_be_empty_when_an_option_says_so(self) -> None:
+        self.assertEqual(config_from({"answer": ""}, {"FAKELLM_ANSWER": "hi"}).answer, "")
+
+    def test_an_answer_from_a_variable_keeps_its_white_space(self) -> None:
+        self.assertEqual(config_from({}, {"FAKELLM_ANSWER": " hi\n"}).answer, " hi\n")
+
+    def test_every_setting_can_be_given_as_option_and_as_variable(self) -> None:
+        written = {
+            "port": "80",
+            "listen": ["tcp:1"],
+            "model": ["a"],
+            "api_key": ["sk-1"],
+            "answer": "hi",
+            "echo_model": "yes",
+            "max_body": "1KiB",
+            "strict_requests": "on",
+            "tokenizer": "o200k_base",
+            "seed": "-7",
+            "grace": "250ms",
+            "log_level": "debug",
+            "log_format": "json",
+        }
+        expected = Config(
+            port=80,
+            listen=("tcp:1",),
+            model=("a",),
+            api_key=("sk-1",),
+            answer="hi",
+            echo_model=True,
+            max_body=1024,
+            strict_requests=True,
+            tokenizer="o200k_base",
+            seed=-7,
+            grace=0.25,
+            log_level="debug",
+            log_format="json",
+        )
+        self.assertEqual(set(written), {setting.name for setting in SETTINGS})
+        self.assertEqual(config_from(written, {}), expected)
+        environ = {
+            f"FAKELLM_{name.upper()}": value if isinstance(value, str) else value[0]
+            for name, value in written.items()
+        }
+        self.assertEqual(config_from({}, environ), expected)
+
+    def test_repeatable_settings_keep_order_and_drop_repetitions(self) -> None:
+        config = config_from({"model": ["b", "a", "b"]}, {})
+        self.assertEqual(config.model, ("b", "a"))
+
+    def test_variables_separate_models_and_keys_with_commas_and_endpoints_with_space(self) -> None:
+        environ = {
+            "FAKELLM_MODEL": "gpt-a, gpt-b,,",
+            "FAKELLM_API_KEY": "one,two",
+            "FAKELLM_LISTEN": "tcp:1:interface=a,b\n unix:/run/x.sock",
+        }
+        config = config_from({}, environ)
+        self.assertEqual(config.model, ("gpt-a", "gpt-b"))
+        self.assertEqual(config.api_key, ("one", "two"))
+        self.assertEqual(config.listen, ("tcp:1:interface=a,b", "unix:/run/x.sock"))
+
+    def test_what_Kubernetes_sets_for_a_service_named_fakellm_is_not_ours(self) -> None:
+        """Kubernetes puts FAKELLM_PORT=tcp://... in every pod beside such a Service."""
+        environ = {
+            "FAKELLM_PORT": "tcp://10.0.0.1:80",
+            "FAKELLM_PORT_80_TCP": "tcp://10.0.0.1:80",
+            "FAKELLM_PORT_80_TCP_ADDR": "10.0.0.1",
+            "FAKELLM_SERVICE_HOST": "10.0.0.1",
+            "FAKELLM_SERVICE_PORT": "80",
+            "FAKELLM_SERVICE_PORT_HTTP": "80",
+            "PORT": "4000",
+        }
+        self.assertEqual(config_from({}, environ).port, 4000)
+        self.assertEqual(unknown_variables(environ), ())
+
+    def test_unknown_variables_are_told_with_the_nearest_one(self) -> None:
+        environ = {"FAKELLM_PROT": "1", "FAKELLM_SEED": "1", "FAKELLM_ZZZZZZZZZZ": "", "PROT": "1"}
+        self.assertEqual(
+            unknown_variables(environ),
+            (
+                "FAKELLM_PROT is set, but is no setting of fakellm; did you mean FAKELLM_PORT?",
+                "FAKELLM_ZZZZZZZZZZ is set, but is no setting of fakellm",
+            ),
+        )
+
+    def test_did_you_mean_is_silent_when_nothing_is_near(self) -> None:
+        self.assertEqual(did_you_mean("xyz", ["--port"]), "")
+
+
+class RefusingTests(SynchronousTestCase):
+    """A bad value is one line that names what the user wrote and what is expected."""
+
+    def assert_refused(
+        self, line: str, options: dict[str, object], environ: dict[str, str]
+    ) -> None:
+        error = self.assertRaises(BadSetting, config_from, options, environ)
+        self.assertEqual(str(error), line)
+
+    def test_the_line_names_the_option_or_the_variable(self) -> None:
+        expected = "expected a whole number from 0 to 65535, not"
+        self.assert_refused(f"--port: {expected} 'banana'", {"port": "banana"}, {})
+        self.assert_refused(f"FAKELLM_PORT: {expected} '65536'", {}, {"FAKELLM_PORT": "65536"})
+        self.assert_refused(f"PORT: {expected} '-1'", {}, {"PORT": "-1"})
+        self.assert_refused(
+            "FAKELLM_LOG_LEVEL: expected one of debug, info, warn, error, critical, not 'loud'",
+            {},
+            {"FAKELLM_LOG_LEVEL": "loud"},
+        )
+
+    def test_each_kind_says_what_it_expects(self) -> None:
+        size = "--max-body: expected a size such as 10MB, 64KiB or a number of bytes, not"
+        duration = (
+            "--grace: expected a duration such as 250ms, 1.5s, 2m or a number of seconds, not"
+        )
+        switch = "--echo-model: expected yes or no (also: true, false, on, off, 1, 0), not"
+        refused: list[tuple[str, object, str]] = [
+            ("seed", "1.5", "--seed: expected a whole number, not '1.5'"),
+            ("max_body", "10 potatoes", f"{size} '10 potatoes'"),
+            ("max_body", "0", f"{size} '0'"),
+            ("grace", "-1s", f"{duration}, not '-1s'"),
+            ("echo_model", "maybe", f"{switch} 'maybe'"),
+            ("model", ["a", " "], "--model: expected the name of a model, not ['a', ' ']"),
+            ("listen", [""], "--listen: expected a server endpoint such as tcp:3500, not ['']"),
+        ]
+        for name, value, line in refused:
+            with self.subTest(line):
+                self.assert_refused(line, {name: value}, {})
+
+    def test_a_list_of_nothing_is_shown_as_it_was_written(self) -> None:
+        self.assert_refused(
+            "FAKELLM_MODEL: expected the name of a model, not ' , '", {}, {"FAKELLM_MODEL": " , "}
+        )
+
+    def test_an_API_key_is_never_shown(self) -> None:
+        self.assert_refused(
+            "--api-key: expected an API key that is not empty", {"api_key": ["sk-secret", ""]}, {}
+        )
+
+    def test_a_long_value_is_cut(self) -> None:
+        error = self.assertRaises(BadSetting, config_from, {"port": "9" * 1000}, {})
+        self.assertLess(len(str(error)), 150)
+
+    @quick
+    @given(st.sampled_from(SETTINGS), st.text())
+    def test_any_text_is_either_taken_or_refused_in_one_line(
+        self, setting: Setting, text: str
+    ) -> None:
+        given: list[tuple[dict[str, object], dict[str, str]]] = [
+            ({setting.name: [text] if setting.kind.many else text}, {}),
+            ({}, {setting.variables[0]: text}),
+        ]
+        for options, environ in given:
+            try:
+                config_from(options, environ)
+            except BadSetting as error:
+                self.assertEqual(len(str(error).splitlines()), 1)
+                self.assertIn("expected", str(error))
+
+
+class QuantityTests(SynchronousTestCase):
+    """Sizes and durations are written with units."""
+
+    def test_sizes(self) -> None:
+        for text, size in (
+            ("1", 1),
+            ("1b", 1),
+            ("10MB", 10_000_000),
+            ("64KiB", 65536),
+            ("64 kib", 65536),
+            ("1.5kB", 1500),
+            ("2GB", 2_000_000_000),
+            ("1GiB", 1024**3),
+            ("3MiB", 3 * 1024**2),
+        ):
+            self.assertEqual(config_from({"max_body": text}, {}).max_body, size, text)
+
+    def test_durations(self) -> None:
+        for text, seconds in (
+            ("250ms", 0.25),
+            ("1.5s", 1.5),
+            ("2m", 120.0),
+            ("1h", 3600.0),
+            ("3", 3.0),
+            (".5", 0.5),
+            ("0", 0.0),
+        ):
+            self.assertEqual(config_from({"grace": text}, {}).grace, seconds, text)
+
+    @quick
+    @given(st.integers(min_value=1, max_value=2**80))
+    def test_the_size_in_a_help_text_reads_back_as_itself(self, size: int) -> None:
+        setting = next(setting for setting in SETTINGS if setting.name == "max_body")
+        self.assertEqual(setting.kind.take(setting.kind.show(size)), size)
+
+    @quick
+    @given(st.floats(min_value=0, max_value=1e12))
+    def test_a_number_of_seconds_is_itself(self, seconds: float) -> None:
+        self.assertEqual(Config(grace=seconds).grace, seconds)
+
+
+class PythonTests(SynchronousTestCase):
+    """`Config` and `Config.of` check what Python code gives them."""
+
+    def test_values_of_Python_types_are_taken(self) -> None:
+        config = Config.of(port=0, model=["a", "b"], grace=1, max_body="1MB", api_key="k")
+        self.assertEqual(
+            config,
+            Config(port=0, model=("a", "b"), grace=1.0, max_body=1_000_000, api_key=("k",)),
+        )
+
+    def test_single_settings_change_a_whole_one(self) -> None:
+        base = Config(port=1, seed=2)
+        self.assertEqual(Config.of(base, port=3), Config(port=3, seed=2))
+        self.assertEqual(Config.of(base), base)
+        self.assertRaises(BadSetting, Config.of, base, port=-1)
+
+    def test_a_field_without_a_declaration_is_an_error_of_ours(self) -> None:
+        class Careless(msgspec.Struct):
+            port: int = 1
+
+        error = self.assertRaises(TypeError, list, declared(Careless))
+        self.assertEqual(str(error), "Careless.port declares no Setting")
+
+    def test_a_wrong_value_is_a_ValueError_that_names_the_setting(self) -> None:
+        wrong: dict[str, tuple[object, ...]] = {
+            "port": (70000, True, None, 3.0),
+            "max_body": (0, 1.5, None),
+            "grace": (-1, True, float("nan"), float("inf"), None),
+            "answer": (None, b"hi"),
+            "echo_model": (1, None),
+            "model": ((), None, [1], {"a"}),
+            "tokenizer": ("letters", None, ["words"]),
+        }
+        for name, values in wrong.items():
+            for value in values:
+                for make in (Config, Config.of):
+                    with self.subTest(name=name, value=value):
+                        error = self.assertRaises(ValueError, make, **{name: value})
+                        self.assertTrue(str(error).startswith(f"{name}: expected "), error)
+
+    def test_an_unknown_name_is_a_TypeError_with_a_hint(self) -> None:
+        error = self.assertRaises(TypeError, Config.of, prot=1)
+        self.assertEqual(str(error), "'prot' is not a setting; did you mean port?")
+        self.assertIsInstance(error, BadSetting)
+        self.assertRaises(TypeError, Config, prot=1)
+
+    def test_API_keys_never_show(self) -> None:
+        config = Config(api_key=("sk-one", "sk-two"))
+        for shown in (repr(config), str(config), str(config.shown()), str(config.__rich_repr__())):
+            self.assertNotIn("sk-", shown)
+            self.assertIn("('***', '***')", shown)
+
+
+class DescriptionTests(SynchronousTestCase):
+    """Help texts derive from the declarations."""
+
+    def test_each_tells_its_default_and_its_variables(self) -> None:
+        shown = {setting.name: setting.description for setting in SETTINGS}
+        self.assertIn("[default: 3500] [environment: FAKELLM_PORT, PORT]", shown["port"])
+        self.assertIn("[default: loopback]", shown["listen"])
+        self.assertIn("[default: none]", shown["api_key"])
+        self.assertIn("[default: 50MiB]", shown["max_body"])
+        self.assertIn("[default: no]", shown["echo_model"])
+        self.assertIn("[default: 3s]", shown["grace"])
+        for setting in SETTINGS:
+            self.assertTrue(setting.help.endswith("."), setting.name)
+            self.assertTrue(setting.option.startswith("--"))
+            self.assertNotIn("_", setting.option)
