@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import msgspec
-from twisted.application.service import MultiService
+from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -14,13 +14,16 @@ import fakellm
 from fakellm.config import Config
 from fakellm.dialects import registry
 from fakellm.engine.drain import drain
+from fakellm.engine.patience import wait
 from fakellm.engine.service import Engine, Identity
 from fakellm.listening import Listening
 from fakellm.scenarios.book import Book
 from fakellm.timing.tokens import tokenizer
 from fakellm.web.api import Api
+from fakellm.web.connections import Connections
 from fakellm.web.site import FakeSite
 
+_CLOSING_TAKES_AT_MOST_SECONDS = 1.0
 VIRTUAL_EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
@@ -84,8 +87,9 @@ class FakeLLM(MultiService):
         )
         self.resource: IResource = api.resource()
         site = FakeSite(self.resource, reactor=self._reactor, max_body=self.config.max_body)
-        self._listening = Listening(self._reactor, site, self.config.listen, self.config.port)
-        self._listening.setServiceParent(self)
+        self._connections = Connections(site)
+        self._listening = Listening(self._reactor, self._connections, self.config.listen, self.config.port)
+        Service.setServiceParent(self._listening, self)
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -101,6 +105,8 @@ class FakeLLM(MultiService):
         cut = await drain(self._engine, self._reactor, self.config.grace)
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
+        closed = self._connections.close()
+        await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
 
 
 def _the_reactor() -> Any:

@@ -41,11 +41,11 @@ _LINK_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
 _LINK_NAME = re.compile(_PREFIX + r"(SERVICE_(HOST|PORT(_\w+)?)|PORT_[0-9]+_\w+)")
 
 
-class BadSetting(ValueError):  # noqa: N818 -- reads as what it says
+class BadSetting(ValueError):
     """A setting with a value it cannot have; its text is one line for the user."""
 
 
-class UnknownSetting(BadSetting, TypeError):  # noqa: N818 -- as above
+class UnknownSetting(BadSetting, TypeError):
     """A name that is no setting's; a TypeError too, as for any unknown keyword argument."""
 
 
@@ -303,7 +303,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     echo_model: Annotated[
         bool,
         Setting(
-            help="Accept a model of any name, and name it in the answer.",
+            help="Answer in the name of whichever model was asked for; otherwise the first model"
+            " answers for those that are not offered.",
             kind=yes_or_no(),
         ),
     ] = False

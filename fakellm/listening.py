@@ -207,8 +207,13 @@ class Listening(Service):
         self._closing += [deferred for deferred in closing if deferred is not None]
 
     def _announce_when_complete(self) -> None:
-        if self._opening or self.failure is not None or not self._begun:
-            return
+        if not self._opening and self.failure is None:
+            # Who waits for this line may signal us next, which only the running reactor handles.
+            self._reactor.callWhenRunning(self._announce)
+
+    def _announce(self) -> None:
+        if not self.urls:
+            return  # stopped meanwhile
         *most, last = self.urls
         where = f"{', '.join(most)} and {last}" if most else last
         web = next((url for url in self.urls if not url.startswith("unix:")), None)

@@ -13,12 +13,15 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
 import msgspec
+from constantly import NamedConstant
 from twisted.logger import (
     FilteringLogObserver,
+    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
+    PredicateResult,
     formatEvent,
 )
 from twisted.python.failure import Failure
@@ -26,8 +29,10 @@ from zope.interface import implementer
 
 from fakellm.config import Config
 
-# What Twisted says of itself at level info ("Starting factory", "(TCP Port 3500 Closed)").
+# What Twisted says of itself at level info, such as "(TCP Port 3500 Closed)".
 _CHATTER = ("twisted", "log_legacy", "klein")
+# What it says of a factory, in the namespace of the factory's class.
+_FACTORY_CHATTER = frozenset({"Starting factory {factory!r}", "Stopping factory {factory!r}"})
 # The keys of an event of the older twisted.python.log; they repeat what the log_ keys say.
 _LEGACY_KEYS = frozenset({"message", "time", "system", "isError", "failure", "why", "format"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -82,11 +87,19 @@ def log_observer(config: Config, out: Writable) -> ILogObserver:
         else TextLines(mask=mask, tracebacks=verbose)
     )
     level = LogLevel.levelWithName(config.log_level)
-    predicate = LogLevelFilterPredicate(defaultLogLevel=level)
+    by_level = LogLevelFilterPredicate(defaultLogLevel=level)
     if level is LogLevel.info:
         for namespace in _CHATTER:
-            predicate.setLogLevelForNamespace(namespace, LogLevel.warn)
-    return FilteringLogObserver(LineWriter(out, render), [predicate])
+            by_level.setLogLevelForNamespace(namespace, LogLevel.warn)
+    predicates = [by_level] if verbose else [by_level, _no_factory_chatter]
+    return FilteringLogObserver(LineWriter(out, render), predicates)
+
+
+@implementer(ILogFilterPredicate)
+def _no_factory_chatter(event: LogEvent) -> NamedConstant:
+    return (
+        PredicateResult.no if event.get("log_format") in _FACTORY_CHATTER else PredicateResult.maybe
+    )
 
 
 @implementer(ILogObserver)

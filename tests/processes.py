@@ -5,13 +5,14 @@ import http.client
 import os
 import queue
 import re
+import select
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -53,11 +54,24 @@ class Ended(NamedTuple):
 
 
 class Process:
-    """A running process; a context manager that kills what still runs at its end."""
+    """A running process; a context manager that kills what still runs at its end.
+
+    Args:
+        argv: its command line.
+        env: its environment, that of `environment` by default.
+        cwd: the folder it runs in.
+        deaf_after: nobody reads its standard output any more after a line that holds this.
+    """
 
     def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        deaf_after: re.Pattern[str] | None = None,
     ) -> None:
+        self._deaf_after = deaf_after
         self._process = subprocess.Popen(
             argv,
             env=environment() if env is None else env,
@@ -83,7 +97,11 @@ class Process:
     def _read_out(self, stream: IO[str]) -> None:
         for line in stream:
             self._out.append(line)
+            if self._deaf_after is not None and self._deaf_after.search(line):
+                stream.close()
             self._lines.put(line)
+            if stream.closed:
+                break
         self._lines.put(None)
 
     def _read_err(self, stream: IO[str]) -> None:
@@ -136,7 +154,11 @@ class Process:
 
 
 def run(
-    argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Ended:
     """Run a process that ends by itself."""
     done = subprocess.run(
@@ -149,8 +171,32 @@ def run(
         encoding="utf-8",
         timeout=TIMEOUT,
         check=False,
+        pass_fds=pass_fds,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def lifeline() -> Iterator[tuple[int, Callable[[], None]]]:
+    """Learn of the end of a process that is not our child, such as a daemon.
+
+    Yields:
+        A file descriptor to hand to the process (``pass_fds``), and a function that waits until
+        nobody holds it any more.
+    """
+    reading, writing = os.pipe()
+
+    def wait() -> None:
+        os.close(held.pop())
+        if not select.select([reading], [], [], TIMEOUT)[0]:
+            raise AssertionError("the process still runs")
+
+    held = [writing]
+    try:
+        yield writing, wait
+    finally:
+        for descriptor in (reading, *held):
+            os.close(descriptor)
 
 
 class _UnixConnection(http.client.HTTPConnection):

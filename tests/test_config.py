@@ -155,9 +155,7 @@ class RefusingTests(SynchronousTestCase):
 
     def test_each_kind_says_what_it_expects(self) -> None:
         size = "--max-body: expected a size such as 10MB, 64KiB or a number of bytes, not"
-        duration = (
-            "--grace: expected a duration such as 250ms, 1.5s, 2m or a number of seconds, not"
-        )
+        duration = "--grace: expected a duration such as 250ms, 1.5s, 2m or a number of seconds"
         switch = "--echo-model: expected yes or no (also: true, false, on, off, 1, 0), not"
         refused: list[tuple[str, object, str]] = [
             ("seed", "1.5", "--seed: expected a whole number, not '1.5'"),

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -54,6 +55,14 @@ class SocketTests(TestCase, LogWatching):
         self.addCleanup(service.stopService)
         return service
 
+    async def announced(self, service: Listening) -> tuple[str, ...]:
+        """Start it and let the reactor run; return its URLs."""
+        from twisted.internet import reactor  # noqa: PLC0415 -- trial has installed it
+
+        service.privilegedStartService()
+        await deferLater(reactor, 0)
+        return service.urls
+
     def folder(self) -> str:
         # Not mktemp(): the path of a unix socket may have about a hundred characters only.
         folder = tempfile.TemporaryDirectory()
@@ -67,12 +76,11 @@ class SocketTests(TestCase, LogWatching):
         self.assertEqual(len(str(error).splitlines()), 1)
         return str(error)
 
-    def test_by_default_only_on_the_loopback_addresses_with_one_port_number(self) -> None:
+    async def test_by_default_only_on_the_loopback_addresses_with_one_port_number(self) -> None:
         events = self.watch_log()
         service = self.listening()
         self.assertEqual(service.urls, ())
-        service.privilegedStartService()
-        first = service.urls[0]
+        first = (await self.announced(service))[0]
         number = first.rpartition(":")[2]
         self.assertNotEqual(number, "0")
         expected = (f"http://127.0.0.1:{number}", f"http://[::1]:{number}")
@@ -120,11 +128,10 @@ class SocketTests(TestCase, LogWatching):
             line = self.refused(self.listening(port=number))
         self.assertEqual(line, f"port {number} on ::1 is already in use")
 
-    def test_endpoints_replace_the_loopback_addresses(self) -> None:
+    async def test_endpoints_replace_the_loopback_addresses(self) -> None:
         events = self.watch_log()
         service = self.listening("tcp:0:interface=127.0.0.1", "tcp:0", port=1)
-        service.startService()
-        one, two = service.urls
+        one, two = await self.announced(service)
         self.assertRegex(one, r"^http://127\.0\.0\.1:[0-9]+$")
         self.assertRegex(two, r"^http://0\.0\.0\.0:[0-9]+$")
         self.assertEqual(
@@ -132,19 +139,17 @@ class SocketTests(TestCase, LogWatching):
             [f"fakellm is listening on {one} and {two} (OpenAI base URL: {one}/v1)"],
         )
 
-    def test_three_endpoints_are_told_as_a_list(self) -> None:
+    async def test_three_endpoints_are_told_as_a_list(self) -> None:
         events = self.watch_log()
         service = self.listening(*["tcp:0:interface=127.0.0.1"] * 3)
-        service.startService()
-        one, two, three = service.urls
+        one, two, three = await self.announced(service)
         self.assertIn(f"listening on {one}, {two} and {three} (", self.lines(events)[0])
 
-    def test_a_unix_socket(self) -> None:
+    async def test_a_unix_socket(self) -> None:
         events = self.watch_log()
         path = f"{self.folder()}/fakellm.sock"
         service = self.listening(f"unix:{path}")
-        service.startService()
-        self.assertEqual(service.urls, (f"unix:{path}",))
+        self.assertEqual(await self.announced(service), (f"unix:{path}",))
         self.assertEqual(self.lines(events), [f"fakellm is listening on unix:{path}"])
 
     def test_an_abstract_unix_socket(self) -> None:
@@ -323,6 +328,7 @@ class LoopbackTests(LogWatching):
             events = self.watch_log()
             service = self.start(lambda host, _, fails=fails: fails.get(host), port=3500)  # type: ignore[misc]
             self.assertEqual(service.urls, ("http://127.0.0.1:3500",))
+            self.reactor.run()
             self.assertEqual(len([event for event in events if "log_level" in event]), 1)
 
     def test_port_0_picks_one_that_is_free_on_both(self) -> None:
@@ -331,6 +337,17 @@ class LoopbackTests(LogWatching):
         )
         self.assertEqual(service.urls, ("http://127.0.0.1:40003", "http://[::1]:40003"))
         self.assertEqual([port.stopped for port in self.reactor.ports], [1, 1, 0, 0])
+
+    def test_it_tells_where_it_listens_when_the_reactor_runs_and_signals_are_handled(self) -> None:
+        events = self.watch_log()
+        service = self.start(lambda *_: None)
+        self.assertEqual(self.lines(events), [])
+        self.reactor.run()
+        self.assertEqual(len(self.lines(events)), 1)
+        service = self.start(lambda *_: None)
+        self.successResultOf(service.stopService())
+        self.reactor.run()
+        self.assertEqual(len(self.lines(events)), 1)
 
     def test_it_does_not_look_for_one_for_ever(self) -> None:
         error = self.assertRaises(

@@ -7,10 +7,12 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest import mock
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.protocol import Factory
 from twisted.logger import LogEvent, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
 from twisted.python.log import LogPublisher as LegacyPublisher
@@ -211,6 +213,22 @@ class LevelTests(LogTestCase):
             self.log(log_level=level)
             for namespace in chatter:
                 Logger(namespace=namespace, observer=self.publisher).info("Starting factory")
+            self.assertEqual(self.messages(), expected)
+
+    def test_what_Twisted_says_of_our_factory_is_shown_at_level_debug_only(self) -> None:
+        """It says so in the namespace of the factory's class."""
+
+        class OurFactory(Factory):
+            def __repr__(self) -> str:
+                return "us"
+
+        for level, expected in (("info", []), ("debug", ["info Starting factory us"])):
+            self.log(log_level=level)
+            with mock.patch("twisted.internet.protocol._loggerFor") as logger_for:
+                logger_for.return_value = Logger(
+                    namespace="fakellm.test.OurFactory", observer=self.publisher
+                )
+                OurFactory().doStart()
             self.assertEqual(self.messages(), expected)
 
     def test_what_Twisted_warns_of_is_shown(self) -> None:

@@ -1,5 +1,6 @@
 """``twistd fakellm``: its options, its log, its start and its end."""
 
+import atexit
 import io
 import json
 import os
@@ -11,18 +12,19 @@ from typing import Any
 from unittest import mock
 
 from twisted.application.app import AppLogger
-from twisted.application.service import Application, IService, MultiService, Service
+from twisted.application.service import Application, IServiceCollection, MultiService, Service
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver
-from twisted.scripts.twistd import ServerOptions
+from twisted.python.logfile import LogFile
+from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm import __version__, tap
 from fakellm.config import SETTINGS, Config
 from fakellm.listening import CannotListen, Listening
 from fakellm.tap import Options, Server
-from tests.processes import TWISTD, Process, environment, get, run, taken_port
+from tests.processes import TWISTD, Process, get, lifeline, run, taken_port
 
 
 class CapturedOptions(Options):
@@ -46,10 +48,11 @@ class OptionsTests(SynchronousTestCase):
         return str(error.code)
 
     def printed(self, *argv: str) -> str:
-        self.patch(sys, "stdout", io.StringIO())
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
         error = self.assertRaises(SystemExit, self.parse, *argv)
         self.assertEqual(error.code, 0)
-        return sys.stdout.getvalue()  # type: ignore[attr-defined,no-any-return]
+        return out.getvalue()
 
     def test_no_option_means_the_defaults(self) -> None:
         self.assertEqual(self.parse(), Config())
@@ -75,7 +78,8 @@ class OptionsTests(SynchronousTestCase):
         with mock.patch.dict(os.environ, COLUMNS="1000"):
             shown = self.printed("--help")
         for setting in SETTINGS:
-            [line] = [line for line in shown.splitlines() if f" {setting.option} " in f"{line} ".replace("=", " ")]
+            option = setting.option if setting.kind.flag else f"{setting.option}="
+            [line] = [line for line in shown.splitlines() if option in line.split()]
             self.assertIn(setting.description, line)
 
     def test_version(self) -> None:
@@ -165,7 +169,7 @@ class MakeServiceTests(SynchronousTestCase):
     def test_a_server_that_stopped_by_itself_ends_twistd_with_status_1(self) -> None:
         for twistd, times in ((None, 0), ({"nodaemon": True}, 1)):
             register = mock.Mock()
-            self.patch(tap.atexit, "register", register)
+            self.patch(atexit, "register", register)
             fake = FakeServer()
             server = Server(Config(), fake, twistd=twistd)
             fake.listening.failure = CannotListen("no luck")
@@ -173,7 +177,7 @@ class MakeServiceTests(SynchronousTestCase):
             self.successResultOf(server.stopService())
             self.assertEqual(register.call_count, times)
         ended = mock.Mock(side_effect=SystemExit)
-        self.patch(tap.os, "_exit", ended)
+        self.patch(os, "_exit", ended)
         self.patch(sys, "__stdout__", None)
         self.assertRaises(SystemExit, register.mock_calls[0].args[0])
         ended.assert_called_once_with(1)
@@ -190,16 +194,22 @@ class LogTests(SynchronousTestCase):
             application = Application("fakellm")
             server = tap.makeService(twistd.subOptions)
             server.setServiceParent(application)
-        self.assertIn(server, list(IService(application)))
+        self.assertIn(server, list(iter(IServiceCollection(application))))
         return application.getComponent(ILogObserver, None)
 
     def setUp(self) -> None:
         self.patch(signal, "signal", mock.Mock())
         self.patch(signal, "getsignal", mock.Mock(return_value=signal.SIG_DFL))
+        self.patch(tap, "LogFile", mock.Mock(fromFullPath=self.log_file))
         folder = self.mktemp()
         Path(folder).mkdir()
         self.addCleanup(os.chdir, Path.cwd())
         os.chdir(folder)
+
+    def log_file(self, name: str) -> LogFile:
+        log_file: LogFile = LogFile.fromFullPath(name)
+        self.addCleanup(log_file.close)
+        return log_file
 
     def test_in_the_foreground_it_is_standard_output(self) -> None:
         for argv in (["-n"], ["-n", "--logfile=-"], ["--debug", "-n"]):
@@ -236,8 +246,8 @@ class LogTests(SynchronousTestCase):
         [call] = signal.signal.mock_calls  # type: ignore[attr-defined]
         number, handler = call.args
         self.assertEqual(number, signal.SIGUSR1)
-        reactor = MemoryReactorClock()
-        reactor.callFromThread = lambda f: f()  # type: ignore[method-assign]
+        reactor = mock.Mock()
+        reactor.callFromThread = lambda rotate: rotate()
         self.patch(tap, "IReactorFromThreads", lambda _: reactor)
         handler(signal.SIGUSR1, None)
         self.assertTrue(Path("my.log.1").exists())
@@ -254,9 +264,7 @@ class LogTests(SynchronousTestCase):
         """The component that `AppLogger.start` looks for is the one that is set."""
         observer = self.observer("-n")
         begun: list[Any] = []
-        self.patch(
-            AppLogger, "_initialLog", lambda logger: begun.append(logger._observer)
-        )
+        self.patch(AppLogger, "_initialLog", lambda logger: begun.append(logger._observer))
         application = Application("fakellm")
         application.setComponent(ILogObserver, observer)
         with mock.patch("twisted.logger.globalLogBeginner.beginLoggingTo"):
@@ -286,7 +294,7 @@ class TwistdTests(SynchronousTestCase):
         self.assertEqual(ended.err, "")
         entries = [json.loads(line) for line in ended.out.splitlines()]
         self.assertEqual(entries[0]["urls"][0], url)
-        self.assertEqual([name for name in os.listdir(self.folder) if "pid" in name], [])
+        self.assertEqual(list(Path(self.folder).iterdir()), [])
 
     def test_debug_shows_the_reactor_that_was_chosen(self) -> None:
         argv = ["-n", "--reactor=asyncio", "fakellm", "--port", "0", "--log-level=debug"]
@@ -316,7 +324,7 @@ class TwistdTests(SynchronousTestCase):
             (1, f"fakellm: port {port} on 127.0.0.1 is already in use\n"),
         )
         self.assertNotIn("Traceback", ended.out)
-        self.assertEqual(os.listdir(self.folder), [])
+        self.assertEqual(list(Path(self.folder).iterdir()), [])
 
     def daemon(self, *argv: str) -> list[str]:
         files = ["--pidfile", "fake.pid", "--logfile", "fake.log"]
@@ -329,21 +337,14 @@ class TwistdTests(SynchronousTestCase):
 
     def test_a_daemon_serves_logs_to_its_file_and_removes_its_pid_file(self) -> None:
         self.addCleanup(self.kill_daemon)
-        # The daemon keeps this pipe open as long as it lives: its end is how we learn of that.
-        alive, held = os.pipe()
-        os.set_inheritable(held, True)
-        with io.FileIO(alive) as alive_file:
-            try:
-                ended = run_with(self.daemon("--listen", "unix:fake.sock"), held, self.folder)
-            finally:
-                os.close(held)
-            self.assertEqual(ended.returncode, 0, ended.stderr)
-            # twistd's first process ends when the daemon listens.
-            with mock.patch("os.getcwd"):
-                self.assertEqual(get(f"unix:{self.folder}/fake.sock")[0], 200)
-            pid = int(Path(self.folder, "fake.pid").read_text())
-            os.kill(pid, signal.SIGTERM)
-            self.assertEqual(alive_file.read(1), b"")
+        with lifeline() as (descriptor, wait):
+            argv = self.daemon("--listen", "unix:fake.sock")
+            ended = run(argv, cwd=self.folder, pass_fds=[descriptor])
+            # The process that we started ends when the daemon it leaves behind listens.
+            self.assertEqual(ended, (0, "", ""))
+            self.assertEqual(get(f"unix:{self.folder}/fake.sock")[0], 200)
+            os.kill(int(Path(self.folder, "fake.pid").read_text()), signal.SIGTERM)
+            wait()
         self.assertFalse(Path(self.folder, "fake.pid").exists())
         log = Path(self.folder, "fake.log").read_text()
         self.assertIn("info fakellm is listening on unix:fake.sock\n", log)

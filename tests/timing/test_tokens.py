@@ -21,16 +21,16 @@ texts = st.lists(st.text() | surrogates | runs, max_size=8).map("".join)
 PROSE = (
     (
         "The lighthouse keeper climbed the stairs twice a day, once to light the lamp and once to "
-        "put it out again. He didn't mind the wind; what he minded was the silence after it, when the "
-        "gulls had gone and nothing at all moved between the rocks and the horizon.\n\n"
+        "put it out again. He didn't mind the wind; what he minded was the silence after it, when "
+        "the gulls had gone and nothing at all moved between the rocks and the horizon.\n\n"
         "On Sundays, his sister rowed across with bread, newspapers and an opinion about "
         "everything."
     ),
     (
         "Backpressure is what a producer feels when its consumer stops reading. A server that "
-        "ignores it keeps appending to a buffer until memory runs out, which usually happens at night "
-        "and under load. The remedy is unglamorous: stop generating, remember where you were, and "
-        "continue as soon as the transport asks for more."
+        "ignores it keeps appending to a buffer until memory runs out, which usually happens at "
+        "night and under load. The remedy is unglamorous: stop generating, remember where you "
+        "were, and continue as soon as the transport asks for more."
     ),
     (
         "In 1903 the committee approved a budget of 48,250 francs for the new observatory. "

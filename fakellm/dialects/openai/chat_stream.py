@@ -31,7 +31,7 @@ from fakellm.model.events import (
 from fakellm.model.prompt import Prompt
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Finish, Head, Write
-from fakellm.scenarios.speech import speak_pcm16
+from fakellm.dialects.speech import speak_pcm16
 
 _json = msgspec.json.Encoder()
 _HEADERS = (

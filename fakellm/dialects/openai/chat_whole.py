@@ -26,7 +26,7 @@ from fakellm.model.prompt import Prompt
 from fakellm.model.reply import Usage
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act
-from fakellm.scenarios.speech import speak
+from fakellm.dialects.speech import speak
 
 _json = msgspec.json.Encoder()
 _SPEECH_LASTS_SECONDS = 3600

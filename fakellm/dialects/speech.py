@@ -2,7 +2,7 @@
 
 The formats are those of `audio.format` in the chat completions API (openai-python,
 `ChatCompletionAudioParam`). `wav` and `pcm16` are beeps, one per word, so that words can be told
-apart by ear; the coded formats are silence of the same length (see `fakellm.scenarios.silence`).
+apart by ear; the coded formats are silence of the same length (see `fakellm.dialects.silence`).
 The same transcript always makes the same bytes. This is not a voice and must never try to be one.
 """
 
@@ -15,7 +15,7 @@ import zlib
 from functools import cache
 from types import MappingProxyType
 
-from fakellm.scenarios import silence
+from fakellm.dialects import silence
 
 SAMPLE_RATE = 24_000
 """Samples per second: the rate of `pcm16` in OpenAI's API, and of every other format here."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from fakellm.scenarios import silence
-from fakellm.scenarios.speech import (
+from fakellm.dialects import silence
+from fakellm.dialects.speech import (
     CHUNK_SECONDS,
     FORMATS,
     MAX_SECONDS,

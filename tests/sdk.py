@@ -1,0 +1,223 @@
+"""The vendor's own SDK against a live server, and strict checks of the bodies it is sent.
+
+`SdkTestCase` asks with `openai.OpenAI`; mix in `AsyncSdk` and the same tests ask with
+`openai.AsyncOpenAI`. Either runs in a thread, as the reactor has to answer meanwhile.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import openai
+from jsonschema import Draft202012Validator
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import BaseModel
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SkipTest
+
+from tests.servers import LiveTestCase, asking
+
+SPEC = "FAKELLM_OPENAI_SPEC"
+"""The environment variable that names a copy of OpenAI's published schema, as JSON."""
+
+
+class SdkTestCase(LiveTestCase):
+    """Tests against a live server by the SDK.
+
+    Attributes:
+        options: the client's options, with no retries unless the test wants them.
+        sent: the HTTP requests that the SDK really made.
+        waits: seconds that the SDK wanted to sleep before a retry, and did not.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.options: dict[str, Any] = {"api_key": "sk-any", "max_retries": 0}
+        self.sent: list[Any] = []
+        self.waits: list[float] = []
+
+    def serve(self, **settings: Any) -> str:
+        """Start the server that the SDK asks; without it, one with default settings is started."""
+        url = super().serve(**settings)
+        self.options["base_url"] = f"{url}/v1"
+        return url
+
+    def call(self, method: str, *args: Any, **fields: Any) -> Deferred[Any]:
+        """Call a method by its dotted name, such as ``models.list``."""
+        return self.run_with(lambda client: attrgetter(method)(client)(*args, **fields))
+
+    def create(self, **fields: Any) -> Deferred[Any]:
+        """Ask for a completion: `asking` with these fields."""
+        return self.call("chat.completions.create", **asking(**fields))
+
+    def parse(self, **fields: Any) -> Deferred[Any]:
+        """Ask for a completion that is parsed into the types asked for."""
+        return self.call("chat.completions.parse", **asking(**fields))
+
+    def chunks(self, **fields: Any) -> Deferred[list[ChatCompletionChunk]]:
+        """Ask for a stream of chunks."""
+        wanted = asking(stream=True, **fields)
+        return self.run_with(lambda client: list(client.chat.completions.create(**wanted)))
+
+    def events(self, **fields: Any) -> Deferred[tuple[list[Any], Any]]:
+        """Ask by the SDK's streaming helper: its events, and the completion it puts together."""
+
+        def use(client: Any) -> tuple[list[Any], Any]:
+            with client.chat.completions.stream(**asking(**fields)) as stream:
+                return list(stream), stream.get_final_completion()
+
+        return self.run_with(use)
+
+    def run_with(self, use: Callable[[Any], Any]) -> Deferred[Any]:
+        """Use a client in a thread."""
+        case = self
+
+        class Client(openai.OpenAI):
+            def _sleep_for_retry(self, **asked: Any) -> None:
+                case.waits.append(_wait(self, **asked))
+
+        def work() -> Any:
+            http = openai.DefaultHttpxClient(
+                trust_env=False,  # no proxy of this machine
+                verify=False,  # reading certificates takes longer than most tests
+                event_hooks={"request": [self.sent.append]},
+            )
+            with Client(http_client=http, **self.options) as client:
+                return use(client)
+
+        return self._in_thread(work)
+
+    def _in_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
+        if "base_url" not in self.options:
+            self.serve()
+        return deferToThread(work)
+
+
+class AsyncSdk(SdkTestCase):
+    """Mixed in first: the same tests by the async client."""
+
+    def call(self, method: str, *args: Any, **fields: Any) -> Deferred[Any]:
+        async def use(client: Any) -> Any:
+            return await attrgetter(method)(client)(*args, **fields)
+
+        return self.run_with(use)
+
+    def chunks(self, **fields: Any) -> Deferred[list[ChatCompletionChunk]]:
+        async def use(client: Any) -> list[ChatCompletionChunk]:
+            stream = await client.chat.completions.create(**asking(stream=True, **fields))
+            return [chunk async for chunk in stream]
+
+        return self.run_with(use)
+
+    def events(self, **fields: Any) -> Deferred[tuple[list[Any], Any]]:
+        async def use(client: Any) -> tuple[list[Any], Any]:
+            async with client.chat.completions.stream(**asking(**fields)) as stream:
+                return [event async for event in stream], await stream.get_final_completion()
+
+        return self.run_with(use)
+
+    def run_with(self, use: Callable[[Any], Awaitable[Any]]) -> Deferred[Any]:
+        case = self
+
+        class Client(openai.AsyncOpenAI):
+            async def _sleep_for_retry(self, **asked: Any) -> None:
+                case.waits.append(_wait(self, **asked))
+
+        async def note(request: Any) -> None:
+            self.sent.append(request)
+
+        async def work() -> Any:
+            http = openai.DefaultAsyncHttpxClient(
+                trust_env=False, verify=False, event_hooks={"request": [note]}
+            )
+            async with Client(http_client=http, **self.options) as client:
+                return await use(client)
+
+        return self._in_thread(lambda: asyncio.run(work()))
+
+
+def _wait(client: Any, *, retries_taken: int, max_retries: int, options: Any, response: Any) -> Any:
+    headers = None if response is None else response.headers
+    return client._calculate_retry_timeout(max_retries - retries_taken, options, headers)
+
+
+def completion(body: bytes) -> ChatCompletion:
+    """The completion in a body that is exactly what the SDK's type declares."""
+    found = ChatCompletion.model_validate_json(body, strict=True)
+    assert not [*undeclared(found)], [*undeclared(found)]
+    return found
+
+
+def chunk(data: str) -> ChatCompletionChunk:
+    """The chunk in an event's data that is exactly what the SDK's type declares."""
+    found = ChatCompletionChunk.model_validate_json(declared(data), strict=True)
+    assert not [*undeclared(found)], [*undeclared(found)]
+    return found
+
+
+def declared(data: str) -> str:
+    """A chunk without what the published API has and its own types and schema forgot.
+
+    That is one thing: a call of a custom tool in a stream, of which they know the index and the id
+    only. (The guide "Function calling" shows it: ``type`` is ``custom``, and ``custom`` has ``name``
+    and ``input``.)
+    """
+    value = json.loads(data)
+    for choice in value["choices"]:
+        for call in choice["delta"].get("tool_calls", ()):
+            if "custom" in call:
+                assert call.pop("custom").keys() <= {"name", "input"}
+                assert call.pop("type", "custom") == "custom"
+    return json.dumps(value)
+
+
+def undeclared(value: object, path: str = "$") -> Iterator[str]:
+    """The paths of all fields in it that the SDK's types do not declare."""
+    if isinstance(value, BaseModel):
+        for name in value.model_extra or ():
+            yield f"{path}.{name}"
+        for name in type(value).model_fields:
+            yield from undeclared(getattr(value, name), f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from undeclared(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from undeclared(item, f"{path}.{name}")
+
+
+_published: dict[str, Any] = {}
+
+
+def published(name: str) -> Draft202012Validator:
+    """The validator of a type in OpenAI's published schema.
+
+    Raises:
+        SkipTest: no copy of it is at hand.
+    """
+    if SPEC not in os.environ:
+        raise SkipTest(f"{SPEC} names no copy of OpenAI's published schema (openapi.json)")
+    if not _published:
+        spec = json.loads(Path(os.environ[SPEC]).read_bytes())
+        _published.update(_translated(spec["components"]["schemas"]))
+    return Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": {"schemas": _published}}
+    )
+
+
+def _translated(schema: Any) -> Any:
+    """OpenAPI's ``nullable``, which JSON schema does not know, in its own words."""
+    if isinstance(schema, list):
+        return [_translated(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    words = {name: _translated(each) for name, each in schema.items()}
+    if words.get("nullable") is not True:
+        return words
+    del words["nullable"]
+    return {"anyOf": [words, {"type": "null"}]}

@@ -1,0 +1,134 @@
+"""Every example of the README and of docs/ does what it says."""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from tests.servers import LiveTestCase
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ADDRESS = "http://localhost:3500"
+
+
+class Example:
+    """A fenced block of a page."""
+
+    def __init__(self, page: Path, line: int, language: str, text: str) -> None:
+        self.name = f"{page.stem.lower().replace('-', '_')}_{line}"
+        self.where = f"{page.name}:{line}"
+        self.language = language
+        self.text = text
+
+    @property
+    def prints(self) -> list[str]:
+        """What its comments behind `print` say it prints."""
+        return re.findall(r"^\s*print\(.*\)  # (.*)$", self.text, re.MULTILINE)
+
+    def run(self, url: str = ADDRESS) -> tuple[dict[str, Any], list[str]]:
+        """Run it as a script; its names, and the lines it printed."""
+        names: dict[str, Any] = {"__name__": f"example_{self.name}"}
+        code = compile(self.text.replace(ADDRESS, url), self.where, "exec")
+        with redirect_stdout(io.StringIO()) as printed:
+            exec(code, names)  # noqa: S102 -- running the examples is what this is for
+        return names, printed.getvalue().splitlines()
+
+
+def examples() -> Iterator[Example]:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            line = text[: block.start()].count("\n") + 1
+            yield Example(page, line, block[1], block[2])
+
+
+EXAMPLES = list(examples())
+
+
+class ExampleTests(LiveTestCase):
+    """Scripts run against a server; what they print is what they say they print."""
+
+    async def _check(self, example: Example) -> None:
+        url = self.serve()
+        _, printed = await deferToThread(example.run, url)
+        self.assertEqual(printed[: len(example.prints)], example.prints, example.where)
+
+    async def test_the_curl_line_streams(self) -> None:
+        if shutil.which("curl") is None:
+            self.skipTest("curl is not installed")
+        url = self.serve()
+        (line,) = [e.text for e in EXAMPLES if e.text.startswith("curl ")]
+        command = line.replace(ADDRESS, url)
+        ran = await deferToThread(
+            subprocess.run,
+            command,
+            shell=True,
+            capture_output=True,
+            check=True,
+            timeout=20,
+        )
+        self.assertIn(b'"delta":{"content":"hello"}', ran.stdout)
+        self.assertTrue(ran.stdout.endswith(b"data: [DONE]\n\n"))
+
+    async def test_a_bad_value_is_one_line(self) -> None:
+        (console,) = [e.text for e in EXAMPLES if e.language == "console"]
+        command, expected = console.removeprefix("$ fakellm ").split("\n", 1)
+        ran = await deferToThread(
+            subprocess.run,
+            [sys.executable, "-m", "fakellm", *command.split()],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+            timeout=20,
+            text=True,
+        )
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (1, "", expected))
+
+
+def _add(example: Example) -> None:
+    async def test(self: ExampleTests) -> None:
+        await self._check(example)
+
+    setattr(ExampleTests, f"test_{example.name}", test)
+
+
+def _is_test(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, SynchronousTestCase)
+
+
+for _example in EXAMPLES:
+    if _example.language == "python":
+        if "TestCase" in _example.text:
+            # trial finds and runs the tests that are examples
+            _found = {n: v for n, v in _example.run()[0].items() if _is_test(v)}
+            globals().update({n: v for n, v in _found.items() if v not in {TestCase}})
+        else:
+            _add(_example)
+
+
+class PageTests(SynchronousTestCase):
+    def test_every_option_is_in_the_readme(self) -> None:
+        from fakellm.config import SETTINGS  # noqa: PLC0415
+
+        readme = PAGES[0].read_text(encoding="utf-8")
+        for setting in SETTINGS:
+            self.assertIn(setting.option, readme)
+            self.assertIn(f"`{setting.variables[0]}`", readme)
+
+    def test_every_link_leads_somewhere(self) -> None:
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+            for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text("utf-8")):
+                self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
+
+    def test_examples_were_found(self) -> None:
+        """The reading of the pages is not at fault."""
+        self.assertGreater(len([e for e in EXAMPLES if e.language == "python"]), 6)
