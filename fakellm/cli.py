@@ -61,11 +61,12 @@ def _hint(word: str) -> str:
 def _serve(argv: Sequence[str]) -> None:
     options = ServeOptions()
     options.parseOptions(argv)
-    globalLogBeginner.beginLoggingTo([log_observer(options.config, standard_output())])
     server = makeService(options)
 
     from twisted.internet import reactor  # noqa: PLC0415 -- --reactor has chosen it by now
 
+    # From here on standard error leads to the log, and so would a complaint about the options.
+    globalLogBeginner.beginLoggingTo([log_observer(options.config, standard_output())])
     _run(server, reactor)
 
 

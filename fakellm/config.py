@@ -355,8 +355,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, setting.name, value)
 
     @classmethod
-    def of(cls, base: "Config | None" = None, /, **settings: Any) -> "Config":
-        """Make a Config of another one (or of the defaults) and single settings, by their names.
+    def of(cls, **settings: Any) -> "Config":
+        """Make a Config of settings by their names, with a hint where a name is wrong.
 
         Raises:
             BadSetting: a value is wrong; as an `UnknownSetting`, a name is none of the settings.
@@ -365,7 +365,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for name in settings:
             if name not in known:
                 raise UnknownSetting(f"{name!r} is not a setting{did_you_mean(name, known)}")
-        return cls(**settings) if base is None else msgspec.structs.replace(base, **settings)
+        return cls(**settings)
 
     def shown(self) -> dict[str, Any]:
         """Every setting by name, as it may be shown to anybody: the secret ones masked."""

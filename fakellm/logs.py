@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
 import msgspec
-from constantly import NamedConstant
 from twisted.logger import (
     FilteringLogObserver,
     ILogFilterPredicate,
@@ -96,7 +95,7 @@ def log_observer(config: Config, out: Writable) -> ILogObserver:
 
 
 @implementer(ILogFilterPredicate)
-def _no_factory_chatter(event: LogEvent) -> NamedConstant:
+def _no_factory_chatter(event: LogEvent) -> Any:
     return (
         PredicateResult.no if event.get("log_format") in _FACTORY_CHATTER else PredicateResult.maybe
     )

@@ -259,12 +259,20 @@ def _rotating(name: str) -> Writable:
 
 
 def makeService(options: Options) -> Server:  # noqa: N802 -- Twisted's name
-    """Make the service of a parsed command line; it opens its sockets when it is started."""
+    """Make the service of a parsed command line; it opens its sockets when it is started.
+
+    Raises:
+        SystemExit: a setting cannot be met, for want of a package say; one line says so.
+    """
     from fakellm.assembly import FakeLLM  # noqa: PLC0415 -- imports the reactor
 
+    try:
+        server = FakeLLM(options.config)
+    except ValueError as error:
+        refuse(error)
     return Server(
         options.config,
-        FakeLLM(options.config),
+        server,
         warnings=unknown_variables(options.environ),
         twistd=options.parent,
     )

@@ -247,6 +247,15 @@ class ProcessTests(SynchronousTestCase):
         )
         self.assertEqual(run([sys.executable, "-c", code]), (0, "[]\n", ""))
 
+    def test_without_the_package_of_a_tokenizer_it_says_what_to_install(self) -> None:
+        code = (
+            "import sys; sys.modules['bpe_openai'] = None;"
+            "from fakellm.cli import main; main(['--tokenizer', 'o200k_base'])"
+        )
+        ended = run([sys.executable, "-c", code], cwd=self.folder)
+        self.assertEqual((ended.status, ended.out, ended.err.count("\n")), (1, "", 1))
+        self.assertIn("pip install 'twisted-fakellm[tokens]'", ended.err)
+
     def test_without_the_TLS_packages_it_runs_and_says_what_ssl_needs(self) -> None:
         code = (
             "import sys; sys.modules['OpenSSL'] = None;"

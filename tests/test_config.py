@@ -252,12 +252,6 @@ class PythonTests(SynchronousTestCase):
             Config(port=0, model=("a", "b"), grace=1.0, max_body=1_000_000, api_key=("k",)),
         )
 
-    def test_single_settings_change_a_whole_one(self) -> None:
-        base = Config(port=1, seed=2)
-        self.assertEqual(Config.of(base, port=3), Config(port=3, seed=2))
-        self.assertEqual(Config.of(base), base)
-        self.assertRaises(BadSetting, Config.of, base, port=-1)
-
     def test_a_field_without_a_declaration_is_an_error_of_ours(self) -> None:
         class Careless(msgspec.Struct):
             port: int = 1

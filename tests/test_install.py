@@ -6,18 +6,21 @@ links that leave out whatever it has of fakellm itself.
 
 import shutil
 import sys
-import sysconfig
 import tempfile
 import venv
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+import twisted
 from tests.processes import ROOT, Process, environment, get, run
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
-# Fakellm itself, and what could lead an interpreter back to it.
-HIDDEN = ("fakellm*", "twisted_fakellm*", "__editable__*", "*.pth", "*.egg-link", "dropin.cache")
+# Fakellm itself, what could lead an interpreter back to it, and the folders that are made anew.
+HIDDEN = (
+    *("fakellm*", "twisted_fakellm*", "__editable__*", "*.pth", "*.egg-link", "dropin.cache"),
+    *("twisted", "twisted/plugins"),
+)
 
 
 def link_packages(target: Path) -> None:
@@ -25,13 +28,12 @@ def link_packages(target: Path) -> None:
 
     Twisted's folders are made anew, as a fakellm installed without ``-e`` has its plugin in there.
     """
-    for installed in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        link_entries(Path(installed), target)
-    for name in ("twisted", "twisted/plugins"):
-        link = target / name
-        source = link.resolve()
-        link.unlink()
-        link_entries(source, link)
+    for installed in map(Path, sys.path):
+        if installed.name in {"site-packages", "dist-packages"} and installed.is_dir():
+            link_entries(installed, target)
+    package = Path(twisted.__file__).parent
+    link_entries(package, target / "twisted")
+    link_entries(package / "plugins", target / "twisted" / "plugins")
 
 
 def link_entries(source: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """Where the server listens, and what it says when it cannot."""
 
 import errno
+import gc
 import os
 import socket
 import sys
@@ -54,6 +55,13 @@ class SocketTests(TestCase, LogWatching):
         service = Listening(reactor, Factory(), listen, port)
         self.addCleanup(service.stopService)
         return service
+
+    def forgive_warnings(self) -> None:
+        """Drop what Twisted is warned of: sockets that it leaves to the garbage collector when they
+        cannot be bound, and calls of pyOpenSSL that are on their way out.
+        """
+        gc.collect()
+        self.flushWarnings()
 
     async def announced(self, service: Listening) -> tuple[str, ...]:
         """Start it and let the reactor run; return its URLs."""
@@ -161,6 +169,7 @@ class SocketTests(TestCase, LogWatching):
         self.assertEqual(service.urls, (f"unix:@{name}",))
 
     def test_what_is_wrong_with_a_unix_socket_is_one_line(self) -> None:
+        self.addCleanup(self.forgive_warnings)
         folder = self.folder()
         held = self.listening(f"unix:{folder}/held.sock")
         held.startService()
@@ -212,6 +221,7 @@ class SocketTests(TestCase, LogWatching):
                 self.assertIn("expected for example tcp:3500:interface=0.0.0.0, unix:", refused)
 
     def test_an_endpoint_that_cannot_be_opened_is_one_line(self) -> None:
+        self.addCleanup(self.forgive_warnings)
         line = self.refused(self.listening("tcp:99999"))
         self.assertTrue(line.startswith("cannot listen on 'tcp:99999': "), line)
         line = self.refused(self.listening("tcp:0:interface=192.0.2.1"))  # TEST-NET-1: nobody's
@@ -222,6 +232,7 @@ class SocketTests(TestCase, LogWatching):
         self.assertEqual(line, "cannot listen on 'stdio:': it is no socket")
 
     def test_TLS(self) -> None:
+        self.addCleanup(self.forgive_warnings)
         folder = self.folder()
         key, certificate = make_certificate(folder)
         both = Path(folder, "localhost.pem")

@@ -136,6 +136,14 @@ class MakeServiceTests(SynchronousTestCase):
         self.assertIsNone(server.failure)
         self.successResultOf(server.stopService())
 
+    def test_a_setting_that_cannot_be_met_is_one_line(self) -> None:
+        options = CapturedOptions()
+        options.parseOptions([])
+        assembly = mock.Mock(FakeLLM=mock.Mock(side_effect=ValueError("no such\npackage")))
+        with mock.patch.dict(sys.modules, {"fakellm.assembly": assembly}):
+            error = self.assertRaises(SystemExit, tap.makeService, options)
+        self.assertEqual(error.code, "fakellm: no such package")
+
     def test_a_server_that_cannot_listen_says_so_once_on_standard_error(self) -> None:
         """Where the log goes elsewhere, or is read by a program, it says so too."""
         for settings, twistd, logged in (

@@ -12,12 +12,12 @@ class Connections(WrappingFactory[ProtocolWrapper]):
     noisy = False
 
     def __init__(self, wrapped: Any) -> None:
-        super().__init__(wrapped)
+        super().__init__(wrapped)  # type: ignore[no-untyped-call]
         self._closed: list[Deferred[None]] = []
 
     def unregisterProtocol(self, p: ProtocolWrapper) -> None:  # noqa: N802 -- Twisted's name
         """See `WrappingFactory`."""
-        super().unregisterProtocol(p)
+        super().unregisterProtocol(p)  # type: ignore[no-untyped-call]
         if not self.protocols:
             closed, self._closed = self._closed, []
             for deferred in closed:
