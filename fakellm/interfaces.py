@@ -86,6 +86,18 @@ class IModelLister(Interface):
         """The body that describes one model."""
 
 
+class ITokenizer(Interface):
+    """Cuts text into tokens."""
+
+    name: str = Attribute("""The name that `tokenizer` knows it by.""")
+
+    def split(text: str) -> tuple[str, ...]:
+        """Return the pieces of the text, one per token, that join to the text exactly."""
+
+    def count(text: str) -> int:
+        """Return `len(split(text))`, cheaper."""
+
+
 class IWire(Interface):
     """A client's connection, as much of it as one answer may use."""
 

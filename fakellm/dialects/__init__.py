@@ -1,1 +1,1 @@
-"""Pure codecs: request bytes to a neutral prompt, neutral events to bytes; no I/O, no clock, no global."""
+"""Pure codecs: request bytes to a prompt, events to bytes; no I/O, no clock, no global state."""

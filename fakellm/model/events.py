@@ -11,10 +11,13 @@ from fakellm.model.reply import Failure, FinishReason, Usage
 
 
 class Begin(Struct, frozen=True, kw_only=True):
-    """An answer begins; ``prompt_tokens`` is what was read."""
+    """An answer begins; ``prompt_tokens`` is what was read, the rest is as `Reply` has it."""
 
     model: str
     prompt_tokens: int
+    id: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    system_fingerprint: str | None = None
 
 
 class ChoiceBegin(Struct, frozen=True, kw_only=True):
@@ -40,7 +43,7 @@ class Logprob(Struct, frozen=True, kw_only=True):
 
 
 class Token(Struct, frozen=True, gc=False):
-    """Text of a part; ``tokens`` of it, one but for hidden reasoning, which is one event."""
+    """Text of a part, which ends so many ``tokens``; hidden reasoning is one event without text."""
 
     choice: int
     part: int

@@ -97,5 +97,6 @@ class Prompt(Struct, frozen=True, kw_only=True):
     prediction: str | None = None
     spoken: bool = False
     unknown: tuple[str, ...] = ()
+    api_key: str | None = None
     received: Received
     wire: Any = None

@@ -9,18 +9,16 @@ from fakellm.model.content import SaidPart
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
+Chunks = Literal["token", "word", "character"] | int | tuple[str, ...]
+"""How a stream cuts text: a token each, a word, a character, so many tokens, or these pieces."""
+
+
 class Choice(Struct, frozen=True, kw_only=True):
     """One of the answers asked for; without a ``finish_reason`` it follows from the parts."""
 
     parts: tuple[SaidPart, ...]
     finish_reason: FinishReason | None = None
-
-
-class Reply(Struct, frozen=True, kw_only=True):
-    """An answer: as many choices as the prompt asks for, said by ``model``."""
-
-    choices: tuple[Choice, ...]
-    model: str
+    chunks: Chunks = "token"
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -37,6 +35,31 @@ class Failure(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class UsageOverride(Struct, frozen=True, kw_only=True):
+    """Token counts to report instead of the true ones; ``None`` leaves one as it is."""
+
+    prompt: int | None = None
+    completion: int | None = None
+    reasoning: int | None = None
+    cached: int | None = None
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """An answer: as many choices as the prompt asks for, said by ``model``.
+
+    What is ``None`` is as the dialect would have it. ``headers`` are sent besides the dialect's own.
+    With a ``failure`` the answer breaks off after its parts, with an error.
+    """
+
+    choices: tuple[Choice, ...]
+    model: str
+    id: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    system_fingerprint: str | None = None
+    usage: UsageOverride | None = None
+    failure: Failure | None = None
+
+
 class Refused(Exception):
     """A request that gets a failure instead of an answer."""
 
@@ -46,9 +69,14 @@ class Refused(Exception):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens of a whole answer; ``completion`` includes the ``reasoning`` and ``audio`` ones."""
+    """Tokens of a whole answer.
+
+    ``prompt`` includes those that were ``cached``, and ``completion`` the ``reasoning`` and
+    ``audio`` ones.
+    """
 
     prompt: int = 0
+    cached: int = 0
     completion: int = 0
     reasoning: int = 0
     audio: int = 0

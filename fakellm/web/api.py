@@ -149,7 +149,9 @@ class ApiResource(Resource):
             request.finish()
             return NOT_DONE_YET
         try:
-            b"/".join(request.postpath or ()).decode()
+            # all that Klein decodes, and answers in words of its own where it cannot
+            names = [*(request.prepath or ()), *(request.postpath or ())]
+            b"/".join([request.getRequestHostname(), *names]).decode()
             return cast("int", self._routes.render(request))
         except (UnicodeDecodeError, HTTPException):
             self._api.refuse(request, Failure(status=400))

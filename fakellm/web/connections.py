@@ -3,9 +3,12 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolNegotiationFactory
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from zope.interface import implementer
 
 
+@implementer(IProtocolNegotiationFactory)
 class Connections(WrappingFactory[ProtocolWrapper]):
     """A protocol factory like the one it wraps, which knows the connections it made."""
 
@@ -14,6 +17,11 @@ class Connections(WrappingFactory[ProtocolWrapper]):
     def __init__(self, wrapped: Any) -> None:
         super().__init__(wrapped)  # type: ignore[no-untyped-call]
         self._closed: list[Deferred[None]] = []
+
+    def acceptableProtocols(self) -> list[bytes]:  # noqa: N802 -- Twisted's name
+        """The protocols a TLS connection may choose from, HTTP/2 where it is installed."""
+        offered: list[bytes] = self.wrappedFactory.acceptableProtocols()
+        return offered
 
     def unregisterProtocol(self, p: ProtocolWrapper) -> None:  # noqa: N802 -- Twisted's name
         """See `WrappingFactory`."""

@@ -1,5 +1,6 @@
 """The HTTP server: Twisted's own, with a bound on bodies and without its access log."""
 
+import re
 from io import BytesIO
 from typing import Any, cast
 
@@ -11,9 +12,13 @@ from twisted.web.server import Request, Site
 _DRAINED_AT_MOST = 256 * 1024**2
 """Bytes of a body over the limit that are read and dropped, so that its sender gets the answer."""
 
+_ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+
 
 class BoundedRequest(Request):
     """A request that keeps no more of its body than the site allows.
+
+    A target in absolute form, which proxies are sent, is as good as its path (RFC 9112, 3.2.2).
 
     Attributes:
         body_too_large: whether there was more.
@@ -24,6 +29,13 @@ class BoundedRequest(Request):
         self.body_too_large = False
         self._body_bytes = 0
         self._max_body: int = cast("FakeSite", channel.site).max_body  # type: ignore[attr-defined]
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
+        """See `twisted.web.http.Request`."""
+        absolute = _ABSOLUTE.match(path)
+        if absolute:
+            path = b"/" + path[absolute.end() :].removeprefix(b"/")
+        Request.requestReceived(self, command, path, version)
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802 -- Twisted's name
         """See `twisted.web.http.Request`."""

@@ -34,7 +34,8 @@ class OpenAIChat:
 
     def decode(self, received: Received, *, strict: bool) -> Prompt:
         """See `IDialect`."""
-        return decode_chat(received, dialect=self.name, strict=strict)
+        key = self.api_key(received)
+        return decode_chat(received, dialect=self.name, strict=strict, api_key=key)
 
     def encoder(self, prompt: Prompt, stamp: Stamp) -> IEncoder:
         """See `IDialect`."""

@@ -1,13 +1,14 @@
 """From the body of a chat completions request to a prompt, with the rules that span fields."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 
 from fakellm.dialects import invalid
 from fakellm.dialects.openai import chat_request as wire
-from fakellm.dialects.openai.errors import problem_words, refuse
+from fakellm.dialects.openai.chat_messages import decode_messages, text_of
+from fakellm.dialects.openai.errors import refuse, shown
+from fakellm.dialects.openai.problem_words import problem_words
 from fakellm.model import content
 from fakellm.model.prompt import (
     AnswerFormat,
@@ -22,13 +23,16 @@ _KNOWN = frozenset(wire.ChatRequest.__struct_fields__)
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def decode_chat(received: Received, *, dialect: str, strict: bool) -> Prompt:
+def decode_chat(
+    received: Received, *, dialect: str, strict: bool, api_key: str | None = None
+) -> Prompt:
     """What a chat completions request asks.
 
     Args:
         received: the request.
         dialect: the name that the prompt shall bear.
         strict: also refuse unknown arguments, and ``json_object`` without the word "json".
+        api_key: the API key that the request bears.
 
     Raises:
         Refused: the body is not what the API takes.
@@ -40,13 +44,12 @@ def decode_chat(received: Received, *, dialect: str, strict: bool) -> Prompt:
     # A body that decodes is an object, and one pass over its keys costs next to nothing.
     unknown = tuple(key for key in _keys.decode(received.body) if key not in _KNOWN)
     if strict and unknown:
-        raise refuse(
-            f"Unknown parameter: '{unknown[0]}'.", param=unknown[0], code="unknown_parameter"
-        )
+        name = shown(unknown[0])
+        raise refuse(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     _check_combinations(request)
     tools = _tools(request)
     choice = _tool_choice(request, tools)
-    messages = tuple(_messages(request.messages))
+    messages = tuple(decode_messages(request.messages))
     answer_format = _answer_format(request)
     if strict and answer_format.kind == "json_object":
         _check_json_word(messages)
@@ -66,9 +69,10 @@ def decode_chat(received: Received, *, dialect: str, strict: bool) -> Prompt:
         seed=request.seed,
         logprobs=(request.top_logprobs or 0) if request.logprobs else None,
         reasoning_effort=request.reasoning_effort,
-        prediction=_text(request.prediction.content) if request.prediction else None,
+        prediction=text_of(request.prediction.content) if request.prediction else None,
         spoken="audio" in (request.modalities or ()),
         unknown=unknown,
+        api_key=api_key,
         received=received,
         wire=request,
     )
@@ -146,17 +150,20 @@ def _function(function: wire.Function) -> Tool:
     )
 
 
+_Choice = wire.FunctionChoice | wire.CustomChoice
+
+
 def _tool_choice(request: wire.ChatRequest, tools: Sequence[Tool]) -> ToolChoice:
     match request.function_call:
         case wire.Named(name=name):
-            _check_offered([name], tools, "function_call")
+            _check_offered([("function", name)], tools, "function_call", "functions")
             return ToolChoice(mode="required", names=(name,))
         case "none":
             return ToolChoice(mode="none")
     choice = request.tool_choice
     if choice is None:
         return ToolChoice()
-    if choice != "none" and not tools:
+    if choice != "none" and not request.tools:
         raise refuse(
             "Invalid value for 'tool_choice': "
             "'tool_choice' is only allowed when 'tools' are specified.",
@@ -164,29 +171,35 @@ def _tool_choice(request: wire.ChatRequest, tools: Sequence[Tool]) -> ToolChoice
         )
     match choice:
         case wire.FunctionChoice() | wire.CustomChoice():
-            names = [_chosen(choice)]
-            _check_offered(names, tools, "tool_choice")
-            return ToolChoice(mode="required", names=tuple(names))
+            names = _chosen([choice], tools, "tool_choice")
+            return ToolChoice(mode="required", names=names)
         case wire.AllowedToolsChoice(allowed_tools=allowed):
-            names = [_chosen(tool) for tool in allowed.tools]
-            _check_offered(names, tools, "tool_choice.allowed_tools.tools")
-            return ToolChoice(mode=allowed.mode, names=tuple(names))
+            names = _chosen(allowed.tools, tools, "tool_choice.allowed_tools.tools")
+            return ToolChoice(mode=allowed.mode, names=names)
     return ToolChoice(mode=choice)
 
 
-def _chosen(choice: wire.FunctionChoice | wire.CustomChoice) -> str:
-    named = choice.function if isinstance(choice, wire.FunctionChoice) else choice.custom
-    return named.name
+def _chosen(choices: Iterable[_Choice], tools: Sequence[Tool], param: str) -> tuple[str, ...]:
+    named = [
+        ("function", choice.function.name)
+        if isinstance(choice, wire.FunctionChoice)
+        else ("custom tool", choice.custom.name)
+        for choice in choices
+    ]
+    _check_offered(named, tools, param, "tools")
+    return tuple(name for _, name in named)
 
 
-def _check_offered(names: Iterable[str], tools: Sequence[Tool], param: str) -> None:
-    offered = {tool.name for tool in tools}
-    for name in names:
-        if name not in offered:
-            source = "functions" if param == "function_call" else "tools"
+def _check_offered(
+    named: Iterable[tuple[str, str]], tools: Sequence[Tool], param: str, source: str
+) -> None:
+    kinds = {"function": "function", "custom": "custom tool"}
+    offered = {(kinds[tool.kind], tool.name) for tool in tools}
+    for kind, name in named:
+        if (kind, name) not in offered:
             raise refuse(
-                f"Invalid value for '{param}': no function named '{name}' was specified in the "
-                f"'{source}' parameter.",
+                f"Invalid value for '{param}': no {kind} named '{shown(name)}' was specified in "
+                f"the '{source}' parameter.",
                 param=param,
             )
 
@@ -207,134 +220,15 @@ def _answer_format(request: wire.ChatRequest) -> AnswerFormat:
 
 
 def _check_json_word(messages: Iterable[Message]) -> None:
-    if not any("json" in message.text.lower() for message in messages):
+    said = (part for message in messages for part in message.parts)
+    words = (
+        part.text if isinstance(part, content.Text) else part.content
+        for part in said
+        if isinstance(part, content.Text | content.ToolResult)
+    )
+    if not any("json" in text.lower() for text in words):
         raise refuse(
             "'messages' must contain the word 'json' in some form, to use 'response_format' of "
             "type 'json_object'.",
             param="messages",
         )
-
-
-def _messages(messages: Sequence[wire.ChatMessage]) -> Iterable[Message]:
-    awaited: dict[str, str] = {}  # tool names by the ids of calls that have no result yet
-    answered: dict[str, str] = {}
-    caller = 0
-    for position, message in enumerate(messages):
-        if isinstance(message, wire.ToolMessage):
-            call_id = message.tool_call_id
-            if call_id in awaited:
-                answered[call_id] = awaited.pop(call_id)
-            elif call_id not in answered:  # a second result for a call is let through
-                raise refuse(
-                    "Invalid parameter: messages with role 'tool' must be a response to a "
-                    "preceding message with 'tool_calls'.",
-                    param=f"messages[{position}].role",
-                )
-            name = answered[call_id]
-            result = content.ToolResult(call_id=call_id, content=_text(message.content), name=name)
-            yield Message(role="tool", parts=(result,))
-            continue
-        _check_answered(awaited, caller)
-        answered = {}
-        if isinstance(message, wire.AssistantMessage):
-            caller = position
-            awaited = {call.id: _call_name(call) for call in message.tool_calls or ()}
-            _check_says_something(message, position)
-        yield _message(message)
-    _check_answered(awaited, caller)
-
-
-def _check_answered(awaited: Iterable[str], caller: int) -> None:
-    missing = list(awaited)
-    if missing:
-        raise refuse(
-            "An assistant message with 'tool_calls' must be followed by tool messages responding "
-            "to each 'tool_call_id'. The following tool_call_ids did not have response messages: "
-            + ", ".join(missing),
-            param=f"messages[{caller}].tool_calls",
-        )
-
-
-def _check_says_something(message: wire.AssistantMessage, position: int) -> None:
-    said = (message.content, message.refusal, message.audio, message.function_call)
-    if all(part is None for part in said) and not message.tool_calls:
-        raise refuse(
-            f"Invalid value for 'messages[{position}].content': expected a string, got null.",
-            param=f"messages[{position}].content",
-        )
-
-
-def _call_name(call: wire.FunctionCall | wire.CustomCall) -> str:
-    return call.function.name if isinstance(call, wire.FunctionCall) else call.custom.name
-
-
-_Plain = (
-    wire.DeveloperMessage
-    | wire.SystemMessage
-    | wire.UserMessage
-    | wire.AssistantMessage
-    | wire.FunctionMessage
-)
-
-
-def _message(message: _Plain) -> Message:
-    match message:
-        case wire.DeveloperMessage():
-            return Message(role="developer", parts=_parts(message.content), name=message.name)
-        case wire.SystemMessage():
-            return Message(role="system", parts=_parts(message.content), name=message.name)
-        case wire.UserMessage():
-            return Message(role="user", parts=_parts(message.content), name=message.name)
-        case wire.FunctionMessage():
-            result = content.ToolResult(
-                call_id="", content=message.content or "", name=message.name
-            )
-            return Message(role="tool", parts=(result,))
-        case wire.AssistantMessage():
-            return Message(role="assistant", parts=_said(message), name=message.name)
-
-
-def _said(message: wire.AssistantMessage) -> tuple[content.Part, ...]:
-    parts = list(_parts(message.content or []))
-    if message.refusal is not None:
-        parts.append(content.Refusal(text=message.refusal))
-    for call in message.tool_calls or ():
-        match call:
-            case wire.FunctionCall(id=call_id, function=function):
-                parts.append(
-                    content.ToolCall(id=call_id, name=function.name, arguments=function.arguments)
-                )
-            case wire.CustomCall(id=call_id, custom=custom):
-                parts.append(
-                    content.ToolCall(
-                        id=call_id, name=custom.name, arguments=custom.input, kind="custom"
-                    )
-                )
-    if message.function_call is not None:
-        call_made = message.function_call
-        parts.append(content.ToolCall(name=call_made.name, arguments=call_made.arguments))
-    return tuple(parts)
-
-
-def _parts(said: str | Sequence[Any]) -> tuple[content.Part, ...]:
-    if isinstance(said, str):
-        return (content.Text(text=said),)
-    return tuple(_part(part) for part in said)
-
-
-def _part(part: Any) -> content.Part:
-    match part:
-        case wire.TextPart(text=text):
-            return content.Text(text=text)
-        case wire.ImagePart(image_url=image):
-            return content.Image(url=image.url, detail=image.detail)
-        case wire.AudioPart(input_audio=audio):
-            return content.Audio(data=audio.data, format=audio.format)
-        case wire.FilePart(file=file):
-            return content.File(name=file.filename, data=file.file_data, id=file.file_id)
-    refusal: wire.RefusalPart = part
-    return content.Refusal(text=refusal.refusal)
-
-
-def _text(said: str | Sequence[wire.TextPart]) -> str:
-    return said if isinstance(said, str) else "".join(part.text for part in said)

@@ -5,13 +5,15 @@ published schema; the order of fields is the API's own.
 """
 
 import base64
-from collections.abc import Iterable
 from typing import Any
 
 from fakellm.dialects.openai.chat_request import ChatRequest
-from fakellm.model.content import ToolCall
+from fakellm.model.content import Refusal, SaidPart, ToolCall
 from fakellm.model.events import Logprob
 from fakellm.model.reply import FinishReason, Usage
+
+SPEECH_LASTS_SECONDS = 3600
+"""For how long after an answer its speech can be referred to by its id."""
 
 _TIERS = {"flex": "flex", "scale": "scale", "priority": "priority", "fast": "priority"}
 
@@ -27,7 +29,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.completion,
         "total_tokens": usage.prompt + usage.completion,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": usage.cached, "audio_tokens": 0},
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning,
             "audio_tokens": usage.audio,
@@ -53,9 +55,9 @@ def _likelihood(text: str, value: float) -> dict[str, Any]:
     }
 
 
-def logprobs_object(entries: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    """The ``logprobs`` of a choice; ``kind`` says whether the tokens are content or a refusal."""
-    return {"content": None, "refusal": None, kind: entries}
+def logprobs_kind(content: SaidPart) -> str:
+    """Which list of the ``logprobs`` of a choice the tokens of a part are in."""
+    return "refusal" if isinstance(content, Refusal) else "content"
 
 
 def tool_call_object(call: ToolCall, call_id: str, arguments: str) -> dict[str, Any]:
@@ -78,6 +80,6 @@ def wire_finish_reason(reason: FinishReason, request: ChatRequest) -> str:
     return "function_call" if reason == "tool_calls" and request.functions else reason
 
 
-def sound_data(chunks: Iterable[bytes]) -> list[str]:
-    """Sound as base64, a string a chunk."""
-    return [base64.b64encode(chunk).decode("ascii") for chunk in chunks]
+def sound_data(sound: bytes) -> str:
+    """Sound as base64."""
+    return base64.b64encode(sound).decode("ascii")

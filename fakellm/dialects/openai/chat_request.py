@@ -1,20 +1,30 @@
 """The body of ``POST /v1/chat/completions``, declared.
 
-Source: ``CreateChatCompletionRequest`` of OpenAI's published schema; where it and the API's
-reference differ in what they accept, the wider of the two. Bounds that the schema leaves out are
-those the API enforces.
+Source: ``CreateChatCompletionRequest`` of OpenAI's published schema and the request types of its
+Python SDK (``openai.types.chat``); where they differ in what they accept, the wider of the two.
+``null`` is taken wherever a field may be left out. Bounds that both leave out are those the API is
+known to enforce, by the messages it refuses them with.
 """
 
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-Name = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]+$", min_length=1, max_length=64)]
+Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]+\Z", min_length=1, max_length=64)]
 """Names of functions, tools and schemas."""
+
+SpeakerName = Annotated[str, Meta(pattern=r"^[^\s<|\\/>]+\Z")]
+"""Names of those who speak."""
+
+
+class PromptCacheBreakpoint(Struct, frozen=True, kw_only=True):
+    mode: Literal["explicit"]
+    ttl: Literal["30m", "12h"] | None = None
 
 
 class TextPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
     text: str
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
 class RefusalPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="refusal"):
@@ -28,6 +38,7 @@ class ImageUrl(Struct, frozen=True, kw_only=True):
 
 class ImagePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="image_url"):
     image_url: ImageUrl
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
 class InputAudio(Struct, frozen=True, kw_only=True):
@@ -37,6 +48,7 @@ class InputAudio(Struct, frozen=True, kw_only=True):
 
 class AudioPart(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_audio"):
     input_audio: InputAudio
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
 class FileSource(Struct, frozen=True, kw_only=True):
@@ -47,6 +59,7 @@ class FileSource(Struct, frozen=True, kw_only=True):
 
 class FilePart(Struct, frozen=True, kw_only=True, tag_field="type", tag="file"):
     file: FileSource
+    prompt_cache_breakpoint: PromptCacheBreakpoint | None = None
 
 
 TextContent = str | Annotated[list[TextPart], Meta(min_length=1)]
@@ -55,7 +68,7 @@ AssistantContent = str | Annotated[list[TextPart | RefusalPart], Meta(min_length
 
 
 class FunctionArguments(Struct, frozen=True, kw_only=True):
-    name: str
+    name: Name
     arguments: str
 
 
@@ -65,7 +78,7 @@ class FunctionCall(Struct, frozen=True, kw_only=True, tag_field="type", tag="fun
 
 
 class CustomInput(Struct, frozen=True, kw_only=True):
-    name: str
+    name: Name
     input: str
 
 
@@ -80,25 +93,25 @@ class AudioReference(Struct, frozen=True, kw_only=True):
 
 class DeveloperMessage(Struct, frozen=True, kw_only=True, tag_field="role", tag="developer"):
     content: TextContent
-    name: str | None = None
+    name: SpeakerName | None = None
 
 
 class SystemMessage(Struct, frozen=True, kw_only=True, tag_field="role", tag="system"):
     content: TextContent
-    name: str | None = None
+    name: SpeakerName | None = None
 
 
 class UserMessage(Struct, frozen=True, kw_only=True, tag_field="role", tag="user"):
     content: UserContent
-    name: str | None = None
+    name: SpeakerName | None = None
 
 
 class AssistantMessage(Struct, frozen=True, kw_only=True, tag_field="role", tag="assistant"):
     content: AssistantContent | None = None
     refusal: str | None = None
-    name: str | None = None
+    name: SpeakerName | None = None
     audio: AudioReference | None = None
-    tool_calls: list[FunctionCall | CustomCall] | None = None
+    tool_calls: Annotated[list[FunctionCall | CustomCall], Meta(min_length=1)] | None = None
     function_call: FunctionArguments | None = None
 
 
@@ -108,7 +121,7 @@ class ToolMessage(Struct, frozen=True, kw_only=True, tag_field="role", tag="tool
 
 
 class FunctionMessage(Struct, frozen=True, kw_only=True, tag_field="role", tag="function"):
-    name: str
+    name: Name
     content: str | None
 
 
@@ -212,7 +225,8 @@ class AudioOutput(Struct, frozen=True, kw_only=True):
     format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
 
 
-class Prediction(Struct, frozen=True, kw_only=True, tag_field="type", tag="content"):
+class Prediction(Struct, frozen=True, kw_only=True):
+    type: Literal["content"]  # a tag that is the only one need not be there
     content: TextContent
 
 
@@ -223,7 +237,8 @@ class ApproximateLocation(Struct, frozen=True, kw_only=True):
     timezone: str | None = None
 
 
-class UserLocation(Struct, frozen=True, kw_only=True, tag_field="type", tag="approximate"):
+class UserLocation(Struct, frozen=True, kw_only=True):
+    type: Literal["approximate"]
     approximate: ApproximateLocation
 
 
@@ -247,7 +262,7 @@ class Moderation(Struct, frozen=True, kw_only=True):
 
 
 class PromptCacheOptions(Struct, frozen=True, kw_only=True):
-    ttl: Literal["30m", "12h"] | None = None
+    ttl: Literal["30m"] | None = None
     mode: Literal["implicit", "explicit"] | None = None
 
 
@@ -262,7 +277,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     """The whole body; the deprecated fields come last."""
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
-    model: str
+    model: Annotated[str, Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
@@ -272,10 +287,12 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
-    logit_bias: dict[str, Annotated[float, Meta(ge=-100, le=100)]] | None = None
+    logit_bias: dict[str, Annotated[int, Meta(ge=-100, le=100)]] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    tools: Annotated[list[FunctionTool | CustomTool], Meta(max_length=128)] | None = None
+    tools: Annotated[list[FunctionTool | CustomTool], Meta(min_length=1, max_length=128)] | None = (
+        None
+    )
     tool_choice: (
         Literal["none", "auto", "required"]
         | FunctionChoice
@@ -300,6 +317,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
     prompt_cache_key: str | None = None
     prompt_cache_options: PromptCacheOptions | None = None
+    # with a hyphen in older versions of the SDK
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None

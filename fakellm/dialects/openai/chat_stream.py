@@ -13,10 +13,11 @@ from zope.interface import implementer
 from fakellm.dialects.framing import sse_event
 from fakellm.dialects.openai import chat_fields as fields
 from fakellm.dialects.openai.chat_request import ChatRequest
-from fakellm.dialects.openai.errors import answer_headers, error_json, failure_acts
+from fakellm.dialects.openai.errors import answer_headers, error_json, failure_acts, headed
 from fakellm.dialects.openai.moderation import moderation_object
+from fakellm.dialects.speech import speak_pcm16
 from fakellm.interfaces import IEncoder
-from fakellm.model.content import Reasoning, Refusal, Speech, Text, ToolCall
+from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
 from fakellm.model.events import (
     Begin,
     ChoiceBegin,
@@ -31,7 +32,6 @@ from fakellm.model.events import (
 from fakellm.model.prompt import Prompt
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Finish, Head, Write
-from fakellm.dialects.speech import speak_pcm16
 
 _json = msgspec.json.Encoder()
 _HEADERS = (
@@ -41,33 +41,22 @@ _HEADERS = (
     ("X-Accel-Buffering", "no"),
 )
 _DONE = sse_event(b"[DONE]")
-_SPEECH_LASTS_SECONDS = 3600
 _OBFUSCATED_TO = 16
 
 
-class _Hidden(msgspec.Struct, frozen=True):
-    """A part that the API keeps to itself."""
+class _Said(msgspec.Struct, frozen=True, kw_only=True):
+    """A part whose tokens are chunks: the bytes around the text of a token.
 
-
-class _Said(msgspec.Struct, frozen=True):
-    """A part whose tokens are chunks: the bytes around a token's text.
-
-    ``before`` begins the chunk and ``after`` ends the delta; ``rest`` is ``after`` and all that
-    follows it in a chunk with nothing else to say. ``logprobs`` is what its tokens are called.
+    ``before`` begins the chunk and ``after`` ends it. With log probabilities, ``scores`` and
+    ``scored`` surround those in place of ``after``, and the end of the chunk is still to come.
+    ``words`` gathers what is said where it is spoken.
     """
 
     before: bytes
     after: bytes
-    rest: bytes
-    logprobs: str
-
-
-class _Spoken(msgspec.Struct, frozen=True):
-    """A spoken part, whose sound is made of the words that were said when it ends."""
-
-    said: _Said
-    id: str
-    words: list[str]
+    scores: bytes
+    scored: bytes
+    words: list[str] | None = None
 
 
 @implementer(IEncoder)
@@ -82,8 +71,9 @@ class ChatStreamEncoder:
         self._obfuscated = bool(options and options.include_obfuscation)
         self._begun = False
         self._chance = stamp.chance("obfuscation")
-        self._parts: dict[tuple[int, int], _Said | _Spoken | _Hidden] = {}
+        self._parts: dict[tuple[int, int], _Said] = {}  # but those the API keeps to itself
         self._calls: dict[int, int] = {}
+        self._voices: dict[int, str] = {}
         self._open = b""
         self._close = b""
 
@@ -105,22 +95,21 @@ class ChatStreamEncoder:
                 return self._begin(event)
             case End():
                 return self._end(event)
-            case Failed():
-                return self._failed(event)
+        return self._failed(event)
 
     def _begin(self, event: Begin) -> Iterable[Act]:
         common = {
-            "id": self._stamp.unique("chatcmpl-", 29),
+            "id": event.id or self._stamp.unique("chatcmpl-", 29),
             "object": "chat.completion.chunk",
             "created": self._stamp.created,
             "model": event.model,
             "service_tier": fields.service_tier(self._request),
-            "system_fingerprint": self._stamp.fingerprint,
+            "system_fingerprint": event.system_fingerprint or self._stamp.fingerprint,
         }
         self._open = _json.encode(common)[:-1] + b',"choices":['
         self._close = b'],"usage":null' if self._usage else b"]"
         self._begun = True
-        return [Head(200, (*_HEADERS, *answer_headers(self._stamp)))]
+        return [Head(200, headed((*_HEADERS, *answer_headers(self._stamp)), event.headers))]
 
     def _choice_begin(self, event: ChoiceBegin) -> Iterable[Act]:
         worded = any(isinstance(part, Text) for part in event.parts)
@@ -128,75 +117,90 @@ class ChatStreamEncoder:
         return [self._delta(event.choice, delta)]
 
     def _part_begin(self, event: PartBegin) -> Iterable[Act]:
-        key = event.choice, event.part
-        match event.content:
+        choice, content = event.choice, event.content
+        key = choice, event.part
+        match content:
             case Text():
-                self._parts[key] = self._said(event.choice, ("content",))
+                self._parts[key] = self._said(content, choice, ("content",))
+                return ()
             case Refusal():
-                self._parts[key] = self._said(event.choice, ("refusal",), logprobs="refusal")
+                self._parts[key] = self._said(content, choice, ("refusal",))
+                return ()
             case Speech():
-                said = self._said(event.choice, ("audio", "transcript"))
-                spoken = self._parts[key] = _Spoken(said, self._stamp.unique("audio_", 24), [])
-                return [self._delta(event.choice, {"audio": {"id": spoken.id}})]
-            case ToolCall():
-                return [self._call_begin(key, event.content)]
+                self._parts[key] = self._said(content, choice, ("audio", "transcript"), words=[])
+                if choice in self._voices:
+                    return ()
+                voice = self._voices[choice] = self._stamp.unique("audio_", 24)
+                return [self._delta(choice, {"audio": {"id": voice, "transcript": ""}})]
             case Reasoning():
-                self._parts[key] = _Hidden()
-        return ()
+                return ()  # which the API keeps to itself
+        return self._call_begin(key, content)
 
-    def _call_begin(self, key: tuple[int, int], call: ToolCall) -> Act:
+    def _call_begin(self, key: tuple[int, int], call: ToolCall) -> Iterable[Act]:
         choice = key[0]
-        if self._request.functions:
-            self._parts[key] = self._said(choice, ("function_call", "arguments"))
-            return self._delta(choice, {"function_call": {"name": call.name, "arguments": ""}})
         index = self._calls.get(choice, 0)
         self._calls[choice] = index + 1
+        if self._request.functions:
+            if index:
+                return ()  # there was but one, in the days of functions
+            self._parts[key] = self._said(call, choice, ("function_call", "arguments"))
+            return [self._delta(choice, {"function_call": {"name": call.name, "arguments": ""}})]
         path = ("custom", "input") if call.kind == "custom" else ("function", "arguments")
-        self._parts[key] = self._said(choice, path, call=index)
+        self._parts[key] = self._said(call, choice, path, call=index)
         begun = fields.tool_call_object(call, call.id or self._stamp.unique("call_", 24), "")
-        return self._delta(choice, {"tool_calls": [{"index": index, **begun}]})
+        return [self._delta(choice, {"tool_calls": [{"index": index, **begun}]})]
 
     def _said(
         self,
+        content: SaidPart,
         choice: int,
         path: tuple[str, ...],
         *,
         call: int | None = None,
-        logprobs: str = "content",
+        words: list[str] | None = None,
     ) -> _Said:
-        """The bytes of a chunk around the text at a path in its delta."""
+        """The bytes around the text at a path in the delta of a choice."""
         before = b"".join(b'{"%b":' % name.encode() for name in path)
         after = b"}" * len(path)
         if call is not None:
             before, after = b'{"tool_calls":[{"index":%d,%b' % (call, before[1:]), after + b"]}"
-        before = b'data: %b{"index":%d,"delta":%b' % (self._open, choice, before)
-        rest = b'%b,"logprobs":null,"finish_reason":null}%b}\n\n' % (after, self._close)
-        return _Said(before, after, rest, logprobs)
+        lists = b'{"content":[%b],"refusal":null}'
+        if fields.logprobs_kind(content) == "refusal":
+            lists = b'{"content":null,"refusal":[%b]}'
+        opening, closing = lists.split(b"%b")
+        return _Said(
+            before=b'data: %b{"index":%d,"delta":%b' % (self._open, choice, before),
+            after=b'%b,"logprobs":null,"finish_reason":null}%b' % (after, self._close),
+            scores=b'%b,"logprobs":%b' % (after, opening),
+            scored=b'%b,"finish_reason":null}%b' % (closing, self._close),
+            words=words,
+        )
 
     def _token(self, token: Token) -> Iterable[Act]:
-        part = self._parts[token.choice, token.part]
-        if isinstance(part, _Spoken):
-            part.words.append(token.text)
-            part = part.said
-        if isinstance(part, _Hidden):
+        part = self._parts.get((token.choice, token.part))
+        if part is None:
             return ()
-        text = _json.encode(token.text)
-        if token.logprob is None and not self._obfuscated:
-            return (Write(part.before + text + part.rest),)
-        logprobs = b"null"
-        if token.logprob is not None:
-            entries = [fields.logprob_entry(token.text, token.logprob)]
-            logprobs = _json.encode(fields.logprobs_object(entries, part.logprobs))
-        tail = b'%b,"logprobs":%b,"finish_reason":null}' % (part.after, logprobs)
-        return (self._chunk(part.before + text + tail, len(token.text)),)
+        if part.words is not None:
+            part.words.append(token.text)
+        chunk = part.before + _json.encode(token.text)
+        if token.logprob is None:
+            chunk += part.after
+        else:
+            entry = fields.logprob_entry(token.text, token.logprob)
+            chunk += part.scores + _json.encode(entry) + part.scored
+        return (self._chunk(chunk, len(token.text)),)
 
-    def _part_end(self, event: PartEnd) -> Iterator[Act]:
-        part = self._parts.pop((event.choice, event.part))
-        if isinstance(part, _Spoken):
-            for data in fields.sound_data(speak_pcm16("".join(part.words))):
-                yield self._delta(event.choice, {"audio": {"id": part.id, "data": data}})
-            expires_at = self._stamp.created + _SPEECH_LASTS_SECONDS
-            yield self._delta(event.choice, {"audio": {"id": part.id, "expires_at": expires_at}})
+    def _part_end(self, event: PartEnd) -> Iterable[Act]:
+        part = self._parts.pop((event.choice, event.part), None)
+        if part is None or part.words is None:
+            return ()
+        choice, voice = event.choice, self._voices[event.choice]
+        sound = [
+            self._delta(choice, {"audio": {"id": voice, "data": fields.sound_data(chunk)}})
+            for chunk in speak_pcm16("".join(part.words))
+        ]
+        expires_at = self._stamp.created + fields.SPEECH_LASTS_SECONDS
+        return [*sound, self._delta(choice, {"audio": {"id": voice, "expires_at": expires_at}})]
 
     def _end(self, event: End) -> Iterator[Act]:
         moderation = self._request.moderation
@@ -223,15 +227,15 @@ class ChatStreamEncoder:
             "logprobs": None,
             "finish_reason": finish_reason,
         }
-        return self._chunk(b"data: %b%b" % (self._open, _json.encode(body)), 0)
+        return self._chunk(b"data: %b%b%b" % (self._open, _json.encode(body), self._close), 0)
 
     def _chunk(self, begun: bytes, size: int) -> Write:
-        last = b""
-        if self._obfuscated:
-            # as the API does: short texts are padded, so that sizes tell nothing of them
-            noise = "".join(self._chance.choices(_NOISE, k=max(1, _OBFUSCATED_TO - size)))
-            last = b',"obfuscation":' + _json.encode(noise)
-        return Write(b"%b%b%b}\n\n" % (begun, self._close, last))
+        """A chunk to which its end is still to come; ``size`` is the length of its text."""
+        if not self._obfuscated:
+            return Write(begun + b"}\n\n")
+        # as the API does: short texts are padded, so that sizes tell nothing of them
+        noise = "".join(self._chance.choices(_NOISE, k=max(1, _OBFUSCATED_TO - size)))
+        return Write(b'%b,"obfuscation":"%b"}\n\n' % (begun, noise.encode()))
 
 
 _NOISE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

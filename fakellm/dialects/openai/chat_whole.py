@@ -1,17 +1,18 @@
 """A chat completion as one JSON object: the same events, encoded whole."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from zope.interface import implementer
 
 from fakellm.dialects.openai import chat_fields as fields
-from fakellm.dialects.openai.chat_request import AudioOutput, ChatRequest
+from fakellm.dialects.openai.chat_request import ChatRequest
 from fakellm.dialects.openai.errors import document_acts, failure_acts
 from fakellm.dialects.openai.moderation import moderation_object
+from fakellm.dialects.speech import speak
 from fakellm.interfaces import IEncoder
-from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
+from fakellm.model.content import Refusal, SaidPart, Speech, Text, ToolCall
 from fakellm.model.events import (
     Begin,
     ChoiceBegin,
@@ -26,10 +27,8 @@ from fakellm.model.prompt import Prompt
 from fakellm.model.reply import Usage
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act
-from fakellm.dialects.speech import speak
 
 _json = msgspec.json.Encoder()
-_SPEECH_LASTS_SECONDS = 3600
 
 
 class _PartSoFar:
@@ -53,6 +52,11 @@ class _ChoiceSoFar:
         self.parts: list[_PartSoFar] = []
         self.finish_reason = "stop"
 
+    def said(self, kind: type[SaidPart]) -> str | None:
+        """The words of all parts of a kind; ``None`` where there is none."""
+        words = [part.text for part in self.parts if isinstance(part.content, kind)]
+        return "".join(words) if words else None
+
 
 @implementer(IEncoder)
 class ChatWholeEncoder:
@@ -61,7 +65,7 @@ class ChatWholeEncoder:
     def __init__(self, prompt: Prompt, stamp: Stamp) -> None:
         self._request: ChatRequest = prompt.wire
         self._stamp = stamp
-        self._model = ""
+        self._begun = Begin(model="", prompt_tokens=0)
         self._choices: list[_ChoiceSoFar] = []
 
     def encode(self, event: Event) -> Iterable[Act]:
@@ -77,7 +81,7 @@ class ChatWholeEncoder:
                 reason = fields.wire_finish_reason(event.finish_reason, self._request)
                 self._choices[event.choice].finish_reason = reason
             case Begin():
-                self._model = event.model
+                self._begun = event
             case End():
                 return self._end(event.usage)
             case Failed():
@@ -86,20 +90,20 @@ class ChatWholeEncoder:
 
     def _end(self, usage: Usage) -> Iterable[Act]:
         answer: dict[str, Any] = {
-            "id": self._stamp.unique("chatcmpl-", 29),
+            "id": self._begun.id or self._stamp.unique("chatcmpl-", 29),
             "object": "chat.completion",
             "created": self._stamp.created,
-            "model": self._model,
+            "model": self._begun.model,
             "choices": [self._choice(i, choice) for i, choice in enumerate(self._choices)],
             "usage": fields.usage_object(usage),
             "service_tier": fields.service_tier(self._request),
-            "system_fingerprint": self._stamp.fingerprint,
+            "system_fingerprint": self._begun.system_fingerprint or self._stamp.fingerprint,
         }
         if self._request.metadata is not None:
             answer["metadata"] = self._request.metadata
         if self._request.moderation is not None:
             answer["moderation"] = moderation_object(self._request.moderation.model)
-        return document_acts(_json.encode(answer), self._stamp)
+        return document_acts(_json.encode(answer), self._stamp, self._begun.headers)
 
     def _choice(self, index: int, choice: _ChoiceSoFar) -> dict[str, Any]:
         return {
@@ -110,24 +114,19 @@ class ChatWholeEncoder:
         }
 
     def _message(self, choice: _ChoiceSoFar) -> dict[str, Any]:
-        texts: list[str] = []
-        calls: list[dict[str, Any]] = []
-        message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
-        for part in choice.parts:
-            match part.content:
-                case Text():
-                    texts.append(part.text)
-                case Refusal():
-                    message["refusal"] = part.text
-                case ToolCall(id=call_id) as call:
-                    call_id = call_id or self._stamp.unique("call_", 24)
-                    calls.append(fields.tool_call_object(call, call_id, part.text))
-                case Speech():
-                    message["audio"] = self._speech(part.text)
-                case Reasoning():
-                    pass  # which the API keeps to itself
-        if texts:
-            message["content"] = "".join(texts)
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": choice.said(Text),
+            "refusal": choice.said(Refusal) or None,  # of no words, it is none, as streamed
+        }
+        transcript = choice.said(Speech)
+        if transcript is not None:
+            message["audio"] = self._speech(transcript)
+        calls = [
+            fields.tool_call_object(call, call.id or self._stamp.unique("call_", 24), part.text)
+            for part in choice.parts
+            if isinstance(call := part.content, ToolCall)
+        ]
         if calls and self._request.functions:
             message["function_call"] = calls[0]["function"]
         elif calls:
@@ -136,13 +135,12 @@ class ChatWholeEncoder:
         return message
 
     def _speech(self, transcript: str) -> dict[str, Any]:
-        # the decoder lets nobody ask for speech without saying in which format
-        audio = cast("AudioOutput", self._request.audio)
-        (data,) = fields.sound_data([speak(transcript, audio.format)])
+        audio = self._request.audio
+        sound = speak(transcript, "wav" if audio is None else audio.format)  # or said unasked
         return {
             "id": self._stamp.unique("audio_", 24),
-            "data": data,
-            "expires_at": self._stamp.created + _SPEECH_LASTS_SECONDS,
+            "data": fields.sound_data(sound),
+            "expires_at": self._stamp.created + fields.SPEECH_LASTS_SECONDS,
             "transcript": transcript,
         }
 
@@ -150,8 +148,11 @@ class ChatWholeEncoder:
 def _logprobs(choice: _ChoiceSoFar) -> dict[str, Any] | None:
     entries: dict[str, list[dict[str, Any]]] = {}
     for part in choice.parts:
-        kind = "refusal" if isinstance(part.content, Refusal) else "content"
-        for token in part.tokens:
-            if token.logprob is not None:
-                entries.setdefault(kind, []).append(fields.logprob_entry(token.text, token.logprob))
+        scores = [
+            fields.logprob_entry(token.text, token.logprob)
+            for token in part.tokens
+            if token.logprob is not None
+        ]
+        if scores:
+            entries.setdefault(fields.logprobs_kind(part.content), []).extend(scores)
     return {"content": None, "refusal": None, **entries} if entries else None

@@ -5,13 +5,11 @@ Source: the API's own answers, and "Error codes" in its reference
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 from zope.interface import implementer
 
-from fakellm.dialects.invalid import Problem
 from fakellm.interfaces import IErrorWords
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure, Refused
@@ -102,156 +100,41 @@ def failure_acts(failure: Failure, stamp: Stamp) -> tuple[Act, ...]:
     return Head(failure.status, (*headers, *answer_headers(stamp))), Write(body), Finish()
 
 
-def document_acts(body: bytes, stamp: Stamp) -> tuple[Act, ...]:
+_Headers = tuple[tuple[str, str], ...]
+
+
+def headed(ours: _Headers, theirs: _Headers) -> _Headers:
+    """Headers that a reply sets, and of ours those that it does not."""
+    if not theirs:
+        return ours
+    set_by_reply = {name.lower() for name, _ in theirs}
+    return (*(each for each in ours if each[0].lower() not in set_by_reply), *theirs)
+
+
+def document_acts(body: bytes, stamp: Stamp, headers: _Headers = ()) -> tuple[Act, ...]:
     """A whole answer that is a JSON document."""
-    headers = (
+    ours = (
         ("Content-Type", "application/json"),
         ("Content-Length", str(len(body))),
         *answer_headers(stamp),
     )
-    return Head(200, headers), Write(body), Finish()
+    return Head(200, headed(ours, headers)), Write(body), Finish()
 
 
-def refuse(
-    message: str, *, param: str | None = None, code: str | None = None, status: int = 400
-) -> Refused:
-    """An ``invalid_request_error``, to be raised."""
-    return Refused(Failure(status=status, message=message, type=INVALID, param=param, code=code))
+def refuse(message: str, *, param: str | None = None, code: str | None = None) -> Refused:
+    """An ``invalid_request_error`` of status 400, to be raised."""
+    return Refused(Failure(status=400, message=message, type=INVALID, param=param, code=code))
 
 
-_NOT_JSON = (
-    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
-    "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not "
-    "valid JSON.)"
-)
-_JSON_NAMES = {
-    "str": "a string",
-    "int": "an integer",
-    "float": "a decimal",
-    "bool": "a boolean",
-    "object": "an object",
-    "array": "an array",
-    "null": "null",
-}
-_BOUND_NAMES = {"int": "integer", "float": "decimal", "str": "string", "array": "array"}
-_ORDERS = {
-    "minimum": (">=", "below", "minimum", "min"),
-    "maximum": ("<=", "above", "maximum", "max"),
-}
-_LENGTHS = {"short": ("minimum", "short", "below_min"), "long": ("maximum", "long", "above_max")}
+_CHALLENGE = (("WWW-Authenticate", "Bearer"),)
+"""What an answer of status 401 has to bear (RFC 9110, 15.5.2)."""
+
+_SHOWN_AT_MOST = 100
 
 
-def problem_words(problem: Problem) -> Refused:
-    """The API's answer to a body that is not what its records say, to be raised."""
-    path, got = problem.path, problem.got
-    match problem.kind:
-        case "not_json":
-            return refuse(_NOT_JSON)
-        case "not_object":
-            return refuse(
-                f"Invalid request body: expected an object, but got {_describe(got)} instead.",
-                code="invalid_type",
-            )
-        case "missing":
-            return refuse(
-                f"Missing required parameter: '{path}'.",
-                param=path,
-                code="missing_required_parameter",
-            )
-        case "type":
-            return refuse(
-                f"Invalid type for '{path}': expected {_types(str(problem.expected))}, "
-                f"but got {_describe(got)} instead.",
-                param=path,
-                code="invalid_type",
-            )
-        case "value":
-            return refuse(
-                f"Invalid value: {_quote(got)}. "
-                f"Supported values are: {_listed([_quote(v) for v in problem.expected], 'and')}.",
-                param=path,
-                code="invalid_value",
-            )
-        case "minimum" | "maximum":
-            sign, where, bound, short = _ORDERS[problem.kind]
-            name = _BOUND_NAMES[problem.type]
-            return refuse(
-                f"Invalid '{path}': {name} {where} {bound} value. "
-                f"Expected a value {sign} {problem.expected}, but got {got} instead.",
-                param=path,
-                code=f"{name}_{where}_{short}_value",
-            )
-        case "short" | "long":
-            return _length_words(problem)
-        case "pattern":
-            return refuse(
-                f"Invalid '{path}': string does not match pattern. "
-                f"Expected a string that matches the pattern '{problem.expected}'.",
-                param=path,
-                code="invalid_value",
-            )
-        case "number":
-            return refuse(
-                f"Invalid '{path}': the number is out of range.", param=path, code="invalid_value"
-            )
-
-
-def _length_words(problem: Problem) -> Refused:
-    name = _BOUND_NAMES[problem.type]
-    bound, adjective, order = _LENGTHS[problem.kind]
-    size = len(problem.got) if isinstance(problem.got, str | list) else "another"
-    if size == 0:
-        said, found, code = f"empty {name}", f"an empty {name}", f"empty_{name}"
-    else:
-        said, found = (
-            f"{name} too {adjective}",
-            f"{'an' if name == 'array' else 'a'} {name} with length {size}",
-        )
-        code = f"{name}_{order}_length"
-    return refuse(
-        f"Invalid '{problem.path}': {said}. Expected {'an' if name == 'array' else 'a'} {name} "
-        f"with {bound} length {problem.expected}, but got {found} instead.",
-        param=problem.path,
-        code=code,
-    )
-
-
-def _listed(items: Sequence[str], word: str) -> str:
-    if len(items) <= 2:  # noqa: PLR2004
-        return f" {word} ".join(items)
-    return ", ".join(items[:-1]) + f", {word} {items[-1]}"
-
-
-def _types(declared: str) -> str:
-    """``int | null`` as ``an integer``: that null will do is nothing a person has to be told."""
-    names = declared.split(" | ")
-    wanted = [name for name in names if name != "null"] or names
-    return _listed([_JSON_NAMES.get(name, name) for name in wanted], "or")
-
-
-def _describe(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int():
-            return "an integer"
-        case float():
-            return "a decimal"
-        case str():
-            return "a string"
-        case list():
-            return "an array"
-    return "an object"
-
-
-_QUOTED_AT_MOST = 100
-
-
-def _quote(value: Any) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"'{text[:_QUOTED_AT_MOST]}{'...' if len(text) > _QUOTED_AT_MOST else ''}'"
+def shown(text: str) -> str:
+    """As much of a client's own words as a message may repeat."""
+    return text if len(text) <= _SHOWN_AT_MOST else f"{text[:_SHOWN_AT_MOST]}..."
 
 
 @implementer(IErrorWords)
@@ -262,7 +145,7 @@ class OpenAIErrors:
         """Source: what the API answers to any unknown path."""
         return Failure(
             status=404,
-            message=f"Invalid URL ({received.method} {received.path})",
+            message=f"Invalid URL ({shown(received.method)} {shown(received.path)})",
             type=INVALID,
         )
 
@@ -270,7 +153,7 @@ class OpenAIErrors:
         """Source: what the API answers to ``GET /v1/chat/completions`` and its like."""
         return Failure(
             status=405,
-            message=f"Not allowed to {received.method} on {received.path}. "
+            message=f"Not allowed to {shown(received.method)} on {shown(received.path)}. "
             "(HINT: Perhaps you meant to use a different HTTP method?)",
             type=INVALID,
             code="method_not_supported",
@@ -294,7 +177,7 @@ class OpenAIErrors:
                 message="You didn't provide an API key. You need to provide your API key in an "
                 "Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
                 type=INVALID,
-                headers=(("WWW-Authenticate", "Bearer"),),
+                headers=_CHALLENGE,
             )
         return Failure(
             status=401,
@@ -302,6 +185,7 @@ class OpenAIErrors:
             "You can find your API key at https://platform.openai.com/account/api-keys.",
             type=INVALID,
             code="invalid_api_key",
+            headers=_CHALLENGE,
         )
 
     def bad_schema(self, tool: str | None, reason: str) -> Failure:
@@ -326,7 +210,7 @@ class OpenAIErrors:
         """Source: the API's answer to ``GET /v1/models/nonesuch``."""
         return Failure(
             status=404,
-            message=f"The model '{name}' does not exist",
+            message=f"The model '{shown(name)}' does not exist",
             type=INVALID,
             param="model",
             code="model_not_found",
