@@ -1,14 +1,13 @@
 """How many tokens a prompt has, counted as OpenAI does.
 
-Source: "How to count tokens" in OpenAI's cookbook (three tokens a message, three for the reply's
-start), and the vision guide for pictures. Tools are counted by their JSON text.
+Source: "How to count tokens with tiktoken" in OpenAI's cookbook (three tokens and the role a
+message, three for the reply's start), and the vision guide for pictures. Tools are counted by their
+JSON text. A count never depends on anything but the prompt.
 """
 
 import msgspec
 
 from fakellm.model.content import (
-    Audio,
-    File,
     Image,
     Part,
     Reasoning,
@@ -19,9 +18,9 @@ from fakellm.model.content import (
     ToolResult,
 )
 from fakellm.model.prompt import Message, Prompt
-from fakellm.timing.tokens import ITokenizer
+from fakellm.interfaces import ITokenizer
 
-_PER_MESSAGE = 3
+_PER_MESSAGE = 4
 _PER_NAME = 1
 _PER_REPLY = 3
 _PER_CALL = 3
@@ -58,5 +57,4 @@ def _part(part: Part, tokenizer: ITokenizer) -> int:
             return tokenizer.count(content)
         case Image(detail=detail):
             return _IMAGE_LOW if detail == "low" else _IMAGE_HIGH
-        case Audio(data=data) | File(data=data):
-            return -(-len(data or "") // _BASE64_CHARACTERS_PER_TOKEN)
+    return -(-len(part.data or "") // _BASE64_CHARACTERS_PER_TOKEN)

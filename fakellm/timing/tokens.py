@@ -12,7 +12,9 @@ from importlib import import_module
 from itertools import accumulate
 from typing import Any, Protocol
 
-from zope.interface import Attribute, Interface, implementer
+from zope.interface import implementer
+
+from fakellm.interfaces import ITokenizer
 
 ENCODINGS = ("o200k_base", "cl100k_base")
 """The encodings that `BytePairs` offers, by OpenAI's names."""
@@ -32,18 +34,6 @@ _PIECE = re.compile(
     r"|(?s:.)"  # CJK, emoji and the rest: a code point each
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-
-
-class ITokenizer(Interface):
-    """Cuts text into tokens."""
-
-    name: str = Attribute("""The name that `tokenizer` knows it by.""")
-
-    def split(text: str) -> tuple[str, ...]:  # noqa: N805 -- an interface's method has no self
-        """Return the pieces of the text, one per token, that join to the text exactly."""
-
-    def count(text: str) -> int:  # noqa: N805 -- an interface's method has no self
-        """Return `len(split(text))`, cheaper."""
 
 
 class _Backend(Protocol):

@@ -1,12 +1,15 @@
 """A reply as events, token by token, within what the prompt allows.
 
-Pure and lazy: bounds (``max_tokens``), stop sequences, choices in turn, log probabilities and usage
-are settled here, before time is known.
+Pure: bounds (``max_tokens``), stop sequences, choices in turn, log probabilities and usage are
+settled here, before time is known. Texts are cut into tokens at once, equal ones once; events are
+made as they are drawn, and must never be gathered.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from itertools import takewhile
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
 from fakellm.model.events import (
@@ -15,19 +18,23 @@ from fakellm.model.events import (
     ChoiceEnd,
     End,
     Event,
+    Failed,
     PartBegin,
     PartEnd,
     Token,
 )
 from fakellm.model.prompt import Prompt
-from fakellm.model.reply import Choice, FinishReason, Reply, Usage
+from fakellm.model.reply import Choice, Chunks, FinishReason, Reply, Usage, UsageOverride
+from fakellm.timing.chunks import cut
 from fakellm.timing.counting import prompt_tokens
 from fakellm.timing.logprobs import logprob_of
-from fakellm.timing.tokens import ITokenizer
+from fakellm.interfaces import ITokenizer
+
+_Split = Callable[[str], tuple[str, ...]]
 
 
 class _Piece(Struct, frozen=True):
-    """A part as it will be said: cut, and in tokens."""
+    """A part as it will be said: cut, and in tokens; ``hidden`` of them are not shown."""
 
     content: SaidPart
     tokens: tuple[str, ...]
@@ -40,19 +47,41 @@ class _Plan(Struct, frozen=True):
     pieces: tuple[_Piece, ...]
     finish_reason: FinishReason
     stop: str | None
+    chunks: Chunks = "token"
 
 
 def unfold(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Iterator[Event]:
-    """The events of a reply to a prompt; choices take turns, a token each."""
-    plans = [_plan(prompt, choice, tokenizer) for choice in reply.choices]
-    counted = prompt_tokens(prompt, tokenizer)
-    yield Begin(model=reply.model, prompt_tokens=counted)
-    running = [_choice(prompt, index, plan) for index, plan in enumerate(plans)]
+    """The events of a reply to a prompt; choices take turns, a token each.
+
+    All that can go wrong goes wrong here, and not as the events are drawn.
+
+    Args:
+        prompt: bounds the reply with ``max_tokens``, ``stop`` and ``logprobs``.
+        reply: what is said, all of it.
+        tokenizer: cuts it, and counts the prompt.
+    """
+    split = cache(tokenizer.split)  # choices often say the same
+    plans = [_plan(prompt, choice, split) for choice in reply.choices]
+    usage = _usage(prompt, plans, prompt_tokens(prompt, tokenizer), split)
+    return _events(prompt, reply, plans, _reported(usage, reply.usage))
+
+
+def _events(prompt: Prompt, reply: Reply, plans: list[_Plan], usage: Usage) -> Iterator[Event]:
+    yield Begin(
+        model=reply.model,
+        prompt_tokens=usage.prompt,
+        id=reply.id,
+        headers=reply.headers,
+        system_fingerprint=reply.system_fingerprint,
+    )
+    running = [
+        _choice(prompt, index, plan, ends=reply.failure is None) for index, plan in enumerate(plans)
+    ]
     if len(running) == 1:
         yield from running[0]
     else:
         yield from _in_turn(running)
-    yield End(usage=_usage(prompt, plans, counted, tokenizer))
+    yield End(usage=usage) if reply.failure is None else Failed(failure=reply.failure)
 
 
 def _in_turn(running: list[Iterator[Event]]) -> Iterator[Event]:
@@ -67,40 +96,49 @@ def _in_turn(running: list[Iterator[Event]]) -> Iterator[Event]:
         running = still
 
 
-def _choice(prompt: Prompt, index: int, plan: _Plan) -> Iterator[Event]:
+def _choice(prompt: Prompt, index: int, plan: _Plan, *, ends: bool) -> Iterator[Event]:
     yield ChoiceBegin(choice=index, parts=tuple(piece.content for piece in plan.pieces))
     position = 0
     for number, piece in enumerate(plan.pieces):
         yield PartBegin(choice=index, part=number, content=piece.content)
         if piece.hidden:
             yield Token(index, number, "", piece.hidden)
-        scored = prompt.logprobs is not None and isinstance(piece.content, Text | Refusal)
-        for text in piece.tokens:
-            if scored:
-                logprob = logprob_of(text, position, prompt.logprobs or 0)
+        if prompt.logprobs is not None and isinstance(piece.content, Text | Refusal):
+            # log probabilities are of tokens, so that is how the text is cut
+            for text in piece.tokens:
+                logprob = logprob_of(text, position, prompt.logprobs)
                 yield Token(index, number, text, 1, logprob)
-            else:
+                position += 1
+        elif plan.chunks == "token":
+            for text in piece.tokens:
                 yield Token(index, number, text)
-            position += 1
+        else:
+            for text, tokens in cut(piece.tokens, plan.chunks):
+                yield Token(index, number, text, tokens)
         yield PartEnd(choice=index, part=number)
-    yield ChoiceEnd(choice=index, finish_reason=plan.finish_reason, stop=plan.stop)
+    if ends:
+        yield ChoiceEnd(choice=index, finish_reason=plan.finish_reason, stop=plan.stop)
 
 
-def _plan(prompt: Prompt, choice: Choice, tokenizer: ITokenizer) -> _Plan:
+def _plan(prompt: Prompt, choice: Choice, split: _Split) -> _Plan:
+    return structs.replace(_cut(prompt, choice, split), chunks=choice.chunks)
+
+
+def _cut(prompt: Prompt, choice: Choice, split: _Split) -> _Plan:
     pieces: list[_Piece] = []
     left = prompt.max_tokens
     for part in choice.parts:
-        text, stop = _until_stop(part, prompt.stop)
-        piece = _Piece(part, tokenizer.split(text))
-        if left is not None and len(piece.tokens) > left:
-            if left or not pieces:  # a part that nothing is left for is not begun
-                pieces.append(_Piece(part, piece.tokens[:left]))
-            return _Plan(_with_hidden(pieces, 0), "length", None)
-        pieces.append(piece)
+        text, stop = _until_stop(_words(part), prompt.stop if _is_stoppable(part) else ())
+        tokens = split(text)
+        if left is not None:
+            if len(tokens) > left:
+                if left or not pieces:  # a part that nothing is left for is not begun
+                    pieces.append(_Piece(part, tokens[:left]))
+                return _Plan(_with_hidden(pieces, 0), "length", None)
+            left -= len(tokens)
+        pieces.append(_Piece(part, tokens))
         if stop is not None:
             return _Plan(_with_hidden(pieces, left), "stop", stop)
-        if left is not None:
-            left -= len(piece.tokens)
     reason = choice.finish_reason or _natural_reason(choice)
     return _Plan(_with_hidden(pieces, left), reason, None)
 
@@ -117,27 +155,37 @@ def _with_hidden(pieces: list[_Piece], left: int | None) -> tuple[_Piece, ...]:
     return tuple(planned)
 
 
-def _until_stop(part: SaidPart, stops: tuple[str, ...]) -> tuple[str, str | None]:
-    """The words of a part up to the first stop sequence, which is not said itself."""
+def _words(part: SaidPart) -> str:
     match part:
         case ToolCall(arguments=arguments):
-            return arguments, None
+            return arguments
         case Speech(transcript=transcript):
-            return transcript, None
-        case Text(text=text):
-            found = [(at, stop) for stop in stops if (at := text.find(stop)) >= 0]
-            if found:
-                at, stop = min(found)
-                return text[:at], stop
-            return text, None
-    return part.text, None
+            return transcript
+    return part.text
+
+
+def _is_stoppable(part: SaidPart) -> bool:
+    return isinstance(part, Text | Refusal)
+
+
+def _until_stop(text: str, stops: tuple[str, ...]) -> tuple[str, str | None]:
+    """A text up to the first stop sequence, which is not said itself.
+
+    The first is the one that is complete first, as a model stops when it has just said one; of
+    those that end together, the longest.
+    """
+    found = [(at + len(stop), at, stop) for stop in stops if (at := text.find(stop)) >= 0]
+    if not found:
+        return text, None
+    _, at, stop = min(found)
+    return text[:at], stop
 
 
 def _natural_reason(choice: Choice) -> FinishReason:
     return "tool_calls" if any(isinstance(p, ToolCall) for p in choice.parts) else "stop"
 
 
-def _usage(prompt: Prompt, plans: list[_Plan], counted: int, tokenizer: ITokenizer) -> Usage:
+def _usage(prompt: Prompt, plans: list[_Plan], counted: int, split: _Split) -> Usage:
     completion = reasoning = audio = 0
     for plan in plans:
         for piece in plan.pieces:
@@ -147,10 +195,10 @@ def _usage(prompt: Prompt, plans: list[_Plan], counted: int, tokenizer: ITokeniz
                 reasoning += size
             elif isinstance(piece.content, Speech):
                 audio += size
-    accepted, rejected = _prediction(prompt, plans, tokenizer)
+    accepted, rejected = _prediction(prompt, plans, split)
     return Usage(
         prompt=counted,
-        # predicted tokens that did not come are paid for all the same
+        # rejected tokens are billed as if said (OpenAI's reference: completion_tokens_details)
         completion=completion + rejected,
         reasoning=reasoning,
         audio=audio,
@@ -159,15 +207,28 @@ def _usage(prompt: Prompt, plans: list[_Plan], counted: int, tokenizer: ITokeniz
     )
 
 
-def _prediction(prompt: Prompt, plans: list[_Plan], tokenizer: ITokenizer) -> tuple[int, int]:
-    """How many predicted tokens begin the first choice's text, and how many do not."""
+def _reported(usage: Usage, override: UsageOverride | None) -> Usage:
+    """The usage that is told, which a reply may have its own idea of."""
+    if override is None:
+        return usage
+    told = {name: value for name, value in structs.asdict(override).items() if value is not None}
+    return structs.replace(usage, **told)
+
+
+def _prediction(prompt: Prompt, plans: list[_Plan], split: _Split) -> tuple[int, int]:
+    """How many predicted tokens the first choice says, before or after what it changes."""
     if prompt.prediction is None:
         return 0, 0
-    predicted = tokenizer.split(prompt.prediction)
-    texts = (piece.tokens for piece in plans[0].pieces if isinstance(piece.content, Text))
-    accepted = 0
-    for mine, theirs in zip(next(texts, ()), predicted, strict=False):
-        if mine != theirs:
-            break
-        accepted += 1
+    predicted = split(prompt.prediction)
+    pieces = plans[0].pieces
+    said = [token for p in pieces if isinstance(p.content, Text) for token in p.tokens]
+    before = _alike(said, predicted)
+    after = _alike(reversed(said), reversed(predicted[before:]))
+    accepted = min(before + after, len(said))
     return accepted, len(predicted) - accepted
+
+
+def _alike(one: Iterable[str], other: Iterable[str]) -> int:
+    """How many tokens two texts have in common before they differ."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

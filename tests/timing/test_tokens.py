@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from fakellm.timing.tokens import ENCODINGS, BytePairs, ITokenizer, Splitter, tokenizer
+from fakellm.interfaces import ITokenizer
+from fakellm.timing.tokens import ENCODINGS, BytePairs, Splitter, tokenizer
 
 few = settings(deadline=None, derandomize=True, max_examples=150, database=None)
 
