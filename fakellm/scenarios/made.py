@@ -6,15 +6,17 @@ the same question gets the same answer, streamed or not, whenever it is asked.
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 
-from fakellm.model.content import ToolCall
+from fakellm.model.content import SaidPart, Text, ToolCall
 from fakellm.model.prompt import Prompt, Tool
 from fakellm.scenarios.from_schema import UnusableSchema, make_value
 
 PARALLEL_CALLS_AT_MOST = 4
+_SHOWN_CHARACTERS = 60
 
 
 class BadSchema(ValueError):
@@ -25,16 +27,41 @@ class BadSchema(ValueError):
         reason: what is wrong, with the path in the schema.
     """
 
-    def __init__(self, tool: str | None, error: UnusableSchema) -> None:
-        super().__init__(str(error))
+    def __init__(self, tool: str | None, reason: str) -> None:
+        super().__init__(reason)
         self.tool = tool
-        self.reason = str(error)
+        self.reason = reason
+
+
+def chances(prompt: Prompt, seed: int) -> Iterator[random.Random]:
+    """The generators of all that is made for an answer, one for each of its choices."""
+    asked = _asked(prompt, seed)  # prompts can be large and choices many: digested once
+    for choice in range(prompt.n):
+        yield _chance(asked, choice)
 
 
 def chance_for(prompt: Prompt, seed: int, choice: int) -> random.Random:
     """The generator of all that is made for one choice of an answer."""
-    asked = (seed, choice, prompt.seed, prompt.messages, prompt.tools, prompt.format)
-    return random.Random(hashlib.blake2b(msgspec.json.encode(asked)).digest())
+    return _chance(_asked(prompt, seed), choice)
+
+
+def _asked(prompt: Prompt, seed: int) -> bytes:
+    asked = (seed, prompt.seed, prompt.messages, prompt.tools, prompt.format)
+    return hashlib.blake2b(msgspec.json.encode(asked)).digest()
+
+
+def _chance(asked: bytes, choice: int) -> random.Random:
+    return random.Random(hashlib.blake2b(b"%d" % choice, key=asked).digest())
+
+
+def must_call(prompt: Prompt) -> bool:
+    """Whether the answer has to be a tool call.
+
+    A set of allowed tools counts as a wish for one of them, until one's result is there: a client
+    that runs tools as long as they are called must come to an end.
+    """
+    choice = prompt.tool_choice
+    return choice.mode == "required" or (bool(choice.names) and prompt.messages[-1].role != "tool")
 
 
 def allowed_tools(prompt: Prompt) -> Sequence[Tool]:
@@ -64,11 +91,36 @@ def _arguments(tool: Tool, chance: random.Random) -> str:
     if not tool.parameters:
         return "{}"
     # Arguments are an object, whether the schema troubles to say so or not.
-    schema = {"type": "object", **tool.parameters}
-    try:
-        return msgspec.json.encode(make_value(schema, chance)).decode()
-    except UnusableSchema as error:
-        raise BadSchema(tool.name, error) from None
+    declared = tool.parameters.get("type", "object")
+    if declared != "object" and not (isinstance(declared, list) and "object" in declared):
+        shown = msgspec.json.encode(declared).decode()[:_SHOWN_CHARACTERS]
+        raise BadSchema(tool.name, f"schema must be of type 'object', got {shown}")
+    return _made({**tool.parameters, "type": "object"}, chance, tool.name)
+
+
+def made_arguments(prompt: Prompt, name: str, answer: str, chance: random.Random) -> str:
+    """Arguments for a tool by its name: valid ones if it is offered, an empty object if not.
+
+    Raises:
+        BadSchema: the tool's parameters cannot be met.
+    """
+    for tool in prompt.tools:
+        if tool.name == name:
+            return _call(tool, answer, chance).arguments
+    return "{}"
+
+
+def made_demand(prompt: Prompt, answer: str, chance: random.Random) -> tuple[SaidPart, ...]:
+    """What a prompt demands: calls, or JSON; where it demands nothing, the answer.
+
+    Raises:
+        BadSchema: a schema cannot be met.
+    """
+    if must_call(prompt):
+        return made_calls(prompt, answer, chance)
+    if prompt.format.kind != "text":
+        return (Text(text=made_json(prompt, answer, chance)),)
+    return (Text(text=answer),)
 
 
 def made_json(prompt: Prompt, answer: str, chance: random.Random) -> str:
@@ -79,10 +131,14 @@ def made_json(prompt: Prompt, answer: str, chance: random.Random) -> str:
     """
     if prompt.format.kind == "json_object":
         return answer if _is_object(answer) else msgspec.json.encode({"answer": answer}).decode()
+    return _made(prompt.format.schema, chance, None)
+
+
+def _made(schema: Any, chance: random.Random, tool: str | None) -> str:
     try:
-        return msgspec.json.encode(make_value(prompt.format.schema, chance)).decode()
+        return msgspec.json.encode(make_value(schema, chance)).decode()
     except UnusableSchema as error:
-        raise BadSchema(None, error) from None
+        raise BadSchema(tool, str(error)) from None
 
 
 def _is_object(text: str) -> bool:

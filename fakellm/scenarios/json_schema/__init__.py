@@ -1,0 +1,1 @@
+"""Making values from JSON Schemas; `fakellm.scenarios.from_schema` is the door."""
