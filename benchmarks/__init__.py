@@ -1,0 +1,1 @@
+"""Measurements, for people to run; no test depends on what they print."""
