@@ -164,8 +164,8 @@ def declared(data: str) -> str:
     """A chunk without what the published API has and its own types and schema forgot.
 
     That is one thing: a call of a custom tool in a stream, of which they know the index and the id
-    only. (The guide "Function calling" shows it: ``type`` is ``custom``, and ``custom`` has ``name``
-    and ``input``.)
+    only. It is checked here: ``type`` is ``custom``, and ``custom`` has ``name`` and ``input``, as
+    in an answer that is not streamed.
     """
     value = json.loads(data)
     for choice in value["choices"]:

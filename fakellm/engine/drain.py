@@ -1,8 +1,8 @@
 """Ending well: running answers get a while to end by themselves."""
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from fakellm.engine.patience import wait
 from fakellm.engine.service import Engine
 
 
@@ -17,15 +17,12 @@ async def drain(engine: Engine, clock: IReactorTime, grace: float) -> int:
     Returns:
         How many were broken off.
     """
-    drained: Deferred[None] = engine.drained()
     cut = 0
 
     def give_up() -> None:
         nonlocal cut
-        cut = engine.abort()
+        cut = engine.running  # asked first: the waiting ends within the call
+        engine.abort()
 
-    call = clock.callLater(grace, give_up)
-    await drained
-    if call.active():
-        call.cancel()
+    await wait(engine.drained(), clock, grace, give_up)
     return cut

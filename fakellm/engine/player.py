@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from fakellm.interfaces import IWire
-from fakellm.model.timeline import Abort, Cue, Finish, Head, Write
+from fakellm.model.timeline import Cue, Finish, Head, Write
 
 WRITE_AT_MOST = 64 * 1024
 """Bytes gathered into one write; after as many the reactor gets a turn."""
@@ -58,9 +58,12 @@ class Player:
     def abort(self) -> None:
         """Break the connection off in the middle of the answer."""
         if not self._ended:
-            self._wire.unregister()
-            self._wire.abort()
-            self._end()
+            try:
+                self._wire.unregister()
+                self._wire.abort()
+            except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer
+                self._log.failure("A connection could not be broken off.")
+            self.stop()  # a connection may be gone, and say so, as soon as it is broken off
 
     def pauseProducing(self) -> None:  # noqa: N802 -- IPushProducer's name
         """The client does not read: play nothing."""
@@ -121,8 +124,8 @@ class Player:
                 case Finish():
                     self._wire.unregister()
                     self._wire.finish()
-                    self._end()
-                case Abort():
+                    self.stop()  # as in `abort`
+                case _:
                     self.abort()
 
     def _halted(self) -> bool:
@@ -152,8 +155,10 @@ class Player:
         self._unschedule()
         close = getattr(self._cues, "close", None)
         if close is not None:
-            close()
+            try:
+                close()
+            except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer
+                self._log.failure("A timeline could not be closed.")
         self._cues = iter(())
         self._next = None
-        if not self.done.called:
-            self.done.callback(None)
+        self.done.callback(None)

@@ -2,25 +2,29 @@
 
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import cast
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure as TwistedFailure
 
 from fakellm.engine.player import Player
-from fakellm.interfaces import IDialect, IEncoder, IWire
+from fakellm.interfaces import IDialect, IEncoder, ITokenizer, IWire
 from fakellm.model.events import Event, Failed
 from fakellm.model.prompt import Prompt, Received
-from fakellm.model.reply import Failure, Refused
+from fakellm.model.reply import Failure, Refused, Reply
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Cue
 from fakellm.scenarios.book import Book
 from fakellm.scenarios.made import BadSchema
-from fakellm.timing.tokens import ITokenizer
+from fakellm.scenarios.sessions import session_of
 from fakellm.timing.unfold import unfold
 
 _NAMES_NOTED_AT_MOST = 1000
+_NOTED_OF_A_NAME = 100
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -32,6 +36,17 @@ class Identity(Struct, frozen=True, kw_only=True):
     seed: int = 0
     fingerprint: str = "fp_fakellm"
     epoch: float = 0.0
+
+
+class _Pending:
+    """An answer that is not decided yet."""
+
+    def __init__(self, deciding: "Deferred[Reply | Failure]") -> None:
+        self._deciding = deciding
+
+    def abort(self) -> None:
+        """Decide no more."""
+        self._deciding.cancel()
 
 
 class Engine:
@@ -61,11 +76,11 @@ class Engine:
         self._book = book
         self._tokenizer = tokenizer
         self._identity = identity
-        self._api_keys = [key.encode() for key in api_keys]
+        self._api_keys = [_key_bytes(key) for key in api_keys]
         self._strict = strict
         self._requests = 0
         self._noted: set[str] = set()
-        self._running: set[Player] = set()
+        self._running: set[Player | _Pending] = set()
         self._idle: list[Deferred[None]] = []
 
     def stamp(self) -> Stamp:
@@ -74,7 +89,7 @@ class Engine:
         return Stamp(
             seed=self._identity.seed,
             number=self._requests,
-            created=int(self._identity.epoch + self._clock.seconds()),
+            created=int(self._now()),
             fingerprint=self._identity.fingerprint,
         )
 
@@ -84,7 +99,7 @@ class Engine:
             return None
         key = dialect.api_key(received)
         if key is not None:
-            given = key.encode("utf-8", "surrogateescape")
+            given = _key_bytes(key)
             # every key is compared, in a time that does not tell how alike they are
             if sum([hmac.compare_digest(given, known) for known in self._api_keys]):
                 return None
@@ -95,12 +110,15 @@ class Engine:
         """Answer a request; the Deferred fires when all is sent, and stops it when cancelled."""
         stamp = self.stamp()
         try:
-            cues = self._timeline(dialect, received, stamp)
-        except Refused as refused:
-            cues = _at_once(dialect.failure(refused.failure, stamp))
-        except Exception:  # noqa: BLE001 -- whatever broke, the client is told in its own words
-            self._log.failure("A request could not be answered.")
-            cues = _at_once(dialect.failure(dialect.errors.internal(), stamp))
+            prompt = self._prompt(dialect, received)
+            reply = self._book.decide(
+                prompt, stamp=stamp, now=self._now(), session=session_of(prompt)
+            )
+            if isinstance(reply, Deferred):
+                return self._play_later(reply, prompt, dialect, stamp, wire)
+            cues = self._timeline(reply, prompt, dialect, stamp)
+        except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
+            cues = self._apology(error, dialect, stamp)
         return self.play(cues, wire)
 
     def refuse(self, dialect: IDialect, failure: Failure, wire: IWire) -> Deferred[None]:
@@ -140,27 +158,77 @@ class Engine:
             player.abort()
         return len(running)
 
-    def _ended(self, _: None, player: Player) -> None:
+    def _ended(self, _: None, player: "Player | _Pending") -> None:
         self._running.discard(player)
         if not self._running:
             idle, self._idle = self._idle, []
             for drained in idle:
                 drained.callback(None)
 
-    def _timeline(self, dialect: IDialect, received: Received, stamp: Stamp) -> Iterator[Cue]:
+    def _now(self) -> float:
+        return self._identity.epoch + self._clock.seconds()
+
+    def _prompt(self, dialect: IDialect, received: Received) -> Prompt:
         failure = self.barred(dialect, received)
         if failure is not None:
             raise Refused(failure)
-        prompt = dialect.decode(received, strict=self._strict)
+        prompt: Prompt = dialect.decode(received, strict=self._strict)
         self._note_unknown(prompt)
-        try:
-            reply = self._book.decide(prompt)
-        except BadSchema as bad:
-            raise Refused(dialect.errors.bad_schema(bad.tool, bad.reason)) from None
+        return prompt
+
+    def _play_later(
+        self,
+        deciding: "Deferred[Reply | Failure]",
+        prompt: Prompt,
+        dialect: IDialect,
+        stamp: Stamp,
+        wire: IWire,
+    ) -> Deferred[None]:
+        """Play once it is decided what; a client that does not wait stops the deciding."""
+        pending = _Pending(deciding)
+        self._running.add(pending)
+
+        def timeline(reply: Reply | Failure) -> Iterator[Cue]:
+            return self._timeline(reply, prompt, dialect, stamp)
+
+        def apologize(failure: TwistedFailure) -> Iterator[Cue]:
+            failure.trap(Exception)
+            return self._apology(cast("Exception", failure.value), dialect, stamp)
+
+        def play(cues: Iterator[Cue]) -> Deferred[None]:
+            playing = self.play(cues, wire)
+            self._ended(None, pending)
+            return playing
+
+        def given_up(failure: TwistedFailure) -> None:
+            failure.trap(CancelledError)
+            self._ended(None, pending)
+
+        told = deciding.addCallback(timeline)
+        told.addErrback(lambda f: f if f.check(CancelledError) else apologize(f))
+        return told.addCallbacks(play, given_up)
+
+    def _timeline(
+        self, reply: Reply | Failure, prompt: Prompt, dialect: IDialect, stamp: Stamp
+    ) -> Iterator[Cue]:
         if isinstance(reply, Failure):
-            raise Refused(reply)
+            return _at_once(dialect.failure(reply, stamp))
         events = unfold(prompt, reply, self._tokenizer)
         return self._encoded(events, dialect.encoder(prompt, stamp), dialect)
+
+    def _apology(self, error: Exception, dialect: IDialect, stamp: Stamp) -> Iterator[Cue]:
+        """What a client is told of what went wrong, in its dialect's words."""
+        match error:
+            case Refused(failure=failure):
+                pass
+            case BadSchema(tool=tool, reason=reason):
+                failure = dialect.errors.bad_schema(tool, reason)
+            case RecursionError():
+                failure = Failure(status=400, message="The request is nested too deeply.")
+            case _:
+                self._log.failure("A request could not be answered.", TwistedFailure(error))
+                failure = dialect.errors.internal()
+        return _at_once(dialect.failure(failure, stamp))
 
     def _encoded(
         self, events: Iterator[Event], encoder: IEncoder, dialect: IDialect
@@ -171,11 +239,11 @@ class Engine:
                     yield 0.0, act
         except Exception:  # noqa: BLE001 -- whatever broke, the client is told in its own words
             self._log.failure("An answer broke off.")
-            for act in encoder.encode(Failed(failure=dialect.errors.internal())):
-                yield 0.0, act
+            yield from _at_once(encoder.encode(Failed(failure=dialect.errors.internal())))
 
     def _note_unknown(self, prompt: Prompt) -> None:
-        for name in prompt.unknown:
+        for given in prompt.unknown:
+            name = given[:_NOTED_OF_A_NAME]
             if name not in self._noted and len(self._noted) < _NAMES_NOTED_AT_MOST:
                 self._noted.add(name)
                 self._log.info(
@@ -186,6 +254,9 @@ class Engine:
                 )
 
 
+def _key_bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")  # which takes any text
+
+
 def _at_once(acts: Iterable[Act]) -> Iterator[Cue]:
-    for act in acts:
-        yield 0.0, act
+    return zip(repeat(0.0), acts, strict=False)

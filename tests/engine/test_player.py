@@ -1,49 +1,16 @@
 """The player: what it writes, when, and what it leaves behind."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from fakellm.engine.player import WRITE_AT_MOST, Player
 from fakellm.interfaces import IWire
 from fakellm.model.timeline import Abort, Act, Cue, Finish, Head, Write
-
-
-@implementer(IWire)
-class NotedWire:
-    """A wire that notes what is done to it."""
-
-    def __init__(self) -> None:
-        self.done: list[object] = []
-        self.producer: Player | None = None
-        self.pause_after_writes = 0
-
-    def head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
-        self.done.append((status, *headers))
-
-    def write(self, data: bytes) -> None:
-        self.done.append(data)
-        if self.pause_after_writes and self.producer is not None:
-            self.pause_after_writes -= 1
-            if not self.pause_after_writes:
-                self.producer.pauseProducing()
-
-    def finish(self) -> None:
-        self.done.append("finished")
-
-    def abort(self) -> None:
-        self.done.append("aborted")
-
-    def register(self, producer: object) -> None:
-        assert isinstance(producer, Player)
-        self.producer = producer
-
-    def unregister(self) -> None:
-        self.producer = None
-
+from tests.engine.wires import HastyWire, NotedWire, UnbreakableWire
 
 HEAD = Head(200, ())
 
@@ -62,7 +29,8 @@ class PlayerTests(SynchronousTestCase):
         player.start()
         return player
 
-    def test_stands_where_a_wire_is_expected(self) -> None:
+    def test_stands_where_a_producer_is_expected(self) -> None:
+        verifyObject(IPushProducer, Player(self.clock, self.wire, after()))
         verifyObject(IWire, self.wire)
 
     def test_what_is_due_at_once_is_one_write(self) -> None:
@@ -129,6 +97,20 @@ class PlayerTests(SynchronousTestCase):
         player.resumeProducing()
         self.assertEqual(self.wire.done, [(200,), b"a", "finished"])
 
+    def test_a_client_that_reads_on_within_the_write_is_not_played_to_twice(self) -> None:
+        """A transport may empty its buffer, and say so, before its write returns."""
+        self.wire.pause_after_writes, self.wire.resumes = 1, True
+        self.play(after((0, HEAD), (0, Write(b"a")), (1, Write(b"b")), (1, Finish())))
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.clock.advance(1)
+        self.assertEqual(self.wire.done, [(200,), b"a", b"b", "finished"])
+
+    def test_a_client_that_reads_on_after_the_end_changes_nothing(self) -> None:
+        player = self.play(after((0, HEAD), (0, Finish())))
+        player.resumeProducing()
+        player.pauseProducing()
+        self.assertEqual(self.wire.done, [(200,), "finished"])
+
     def test_a_pause_while_waiting_leaves_no_call(self) -> None:
         player = self.play(after((0, HEAD), (1, Write(b"a")), (1, Finish())))
         player.pauseProducing()
@@ -184,3 +166,37 @@ class PlayerTests(SynchronousTestCase):
         self.assertEqual(self.wire.done, [(200,), "aborted"])
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.successResultOf(player.done)
+
+    def test_a_client_that_is_gone_before_the_end_returns_ends_it_once(self) -> None:
+        for last, noted in ((Finish(), "finished"), (Abort(), "aborted")):
+            self.wire = HastyWire()
+            player = self.play(after((0, HEAD), (0, last)))
+            self.successResultOf(player.done)
+            self.assertEqual(self.wire.done, [(200,), noted])
+
+    def test_a_connection_that_cannot_be_broken_off_is_given_up_all_the_same(self) -> None:
+        """Whoever waits for the end, such as a server that is to stop, must not hang."""
+        self.wire = UnbreakableWire()
+        player = self.play(after((0, HEAD), (1, Finish())))
+        player.abort()
+        self.assertEqual(len(self.flushLoggedErrors(ConnectionError)), 1)
+        self.successResultOf(player.done)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_timeline_that_cannot_be_closed_is_given_up_all_the_same(self) -> None:
+        def cues() -> Iterator[Cue]:
+            try:
+                yield 0.0, HEAD
+                yield 1.0, Finish()
+            finally:
+                raise ZeroDivisionError
+
+        player = self.play(cues())
+        player.stop()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.successResultOf(player.done)
+
+    def test_a_timeline_may_be_any_iterator(self) -> None:
+        cues: list[Cue] = [(0.0, HEAD), (0.0, Finish())]
+        self.play(iter(cues))
+        self.assertEqual(self.wire.done, [(200,), "finished"])
