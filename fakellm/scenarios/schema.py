@@ -1,0 +1,320 @@
+"""The scenario file, declared: what `fakellm schema` prints and what a file is decoded into.
+
+Python calls build the same records. A record says what may be written; what it means is for
+`matching` and `replies`. Texts that replies send are templates (see `templates`).
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from fakellm.model.prompt import Role
+from fakellm.model.reply import FinishReason
+
+
+class TextTest(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename={"not_": "not"},
+):
+    """A test of a text; all that is given must hold."""
+
+    equals: Annotated[str | None, Meta(description="The text is exactly this.")] = None
+    contains: Annotated[str | None, Meta(description="The text has this in it.")] = None
+    matches: Annotated[
+        str | None,
+        Meta(
+            description="This regular expression is found in the text; its named groups are "
+            "`match.NAME` in the reply."
+        ),
+    ] = None
+    starts_with: Annotated[str | None, Meta(description="The text begins with this.")] = None
+    ends_with: Annotated[str | None, Meta(description="The text ends with this.")] = None
+    like: Annotated[
+        str | None, Meta(description="The text is this, whatever the case and the white space.")
+    ] = None
+    any: Annotated[
+        tuple["TextRule", ...] | None, Meta(description="At least one of these holds.")
+    ] = None
+    all: Annotated[tuple["TextRule", ...] | None, Meta(description="All of these hold.")] = None
+    not_: Annotated["TextRule | None", Meta(description="This does not hold.")] = None
+
+
+TextRule = str | TextTest
+"""A bare text is a test for equality."""
+
+
+class NumberTest(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename={"not_": "not"},
+):
+    """A test of a whole number; all that is given must hold."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+    any: Annotated[tuple[int, ...] | None, Meta(description="It is one of these.")] = None
+    not_: Annotated["NumberRule | None", Meta(description="This does not hold.")] = None
+
+
+NumberRule = int | NumberTest
+"""A bare number is a test for equality."""
+
+ContentKind = Literal["image", "audio", "file", "tool_results"]
+
+
+class ToolResultTest(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A test of the tool results that the conversation ends with; one of them passes all of it."""
+
+    name: TextRule | None = None
+    id: TextRule | None = None
+    content: TextRule | None = None
+
+
+class When(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The conditions of a rule; all must hold, and none means always."""
+
+    user: Annotated[
+        TextRule | None, Meta(description="The text of the last user message, its parts joined.")
+    ] = None
+    last: Annotated[
+        TextRule | None,
+        Meta(description="The only text of the last message, whoever it is from."),
+    ] = None
+    system: Annotated[
+        TextRule | None, Meta(description="The text of all system and developer messages.")
+    ] = None
+    any_message: Annotated[TextRule | None, Meta(description="The text of any message.")] = None
+    last_role: Annotated[
+        Role | tuple[Role, ...] | None, Meta(description="Who the last message is from.")
+    ] = None
+    model: Annotated[TextRule | None, Meta(description="The model asked for.")] = None
+    dialect: Annotated[
+        TextRule | None, Meta(description="The vendor's wire format, such as `openai`.")
+    ] = None
+    endpoint: Annotated[
+        TextRule | None, Meta(description="The endpoint, such as `chat.completions`.")
+    ] = None
+    stream: Annotated[bool | None, Meta(description="Whether a stream is asked for.")] = None
+    turn: Annotated[NumberRule | None, Meta(description="1 + the assistant messages so far.")] = (
+        None
+    )
+    step: Annotated[
+        NumberRule | None,
+        Meta(description="1 + the assistant messages since the last real user message."),
+    ] = None
+    attempt: Annotated[
+        NumberRule | None,
+        Meta(description="How many times this same conversation has been asked, this one too."),
+    ] = None
+    tool: Annotated[TextRule | None, Meta(description="A tool of that name is offered.")] = None
+    tool_choice: Annotated[
+        Literal["none", "auto", "required", "allowed"] | None,
+        Meta(
+            description="Whether a tool has to be called; `allowed`, where it may be, and a set of "
+            "allowed ones is given."
+        ),
+    ] = None
+    tool_result: Annotated[
+        ToolResultTest | None,
+        Meta(description="The conversation ends with the result of a tool call."),
+    ] = None
+    has: Annotated[
+        ContentKind | tuple[ContentKind, ...] | None,
+        Meta(description="The conversation has all of these in it."),
+    ] = None
+    response_format: Annotated[
+        Literal["text", "json_object", "json_schema"] | None,
+        Meta(description="The format asked for."),
+    ] = None
+    header: Annotated[
+        Mapping[str, TextRule] | None, Meta(description="Request headers, by name.")
+    ] = None
+    query: Annotated[
+        Mapping[str, TextRule] | None, Meta(description="Query parameters, by name.")
+    ] = None
+    api_key: Annotated[TextRule | None, Meta(description="The API key of the request.")] = None
+    json: Annotated[
+        Mapping[str, Any] | None,
+        Meta(
+            description="JMESPath expressions over the request's body, each with the value it "
+            "gives or a test of the text it gives."
+        ),
+    ] = None
+    state: Annotated[
+        TextRule | None,
+        Meta(description="What `set_state` set last in this conversation; `start` at first."),
+    ] = None
+
+
+class ToolCallSpec(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A tool call; without arguments, valid ones are made from the tool's own schema."""
+
+    name: str
+    arguments: Annotated[
+        Any, Meta(description="A value that is sent as JSON, or a text that is sent as it is.")
+    ] = UNSET
+    id: str | None = None
+    kind: Literal["function", "custom"] = "function"
+
+
+class ReasoningSpec(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Reasoning: text that may be shown, a number of hidden tokens, or both."""
+
+    text: str = ""
+    tokens: int | str = 0
+
+
+class LoremSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Filler of exactly so many tokens, the same each time."""
+
+    tokens: int | str
+
+
+class ErrorSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An error; what is left out is worded as the vendor words that status."""
+
+    status: int | str
+    message: str | None = None
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+    headers: Mapping[str, str] = {}
+
+
+Chunks = Literal["token", "word", "character"] | Annotated[int, Meta(ge=1)] | tuple[str, ...]
+
+
+class UsageSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Token counts to report instead of the true ones."""
+
+    prompt_tokens: Annotated[int, Meta(ge=0)] | None = None
+    completion_tokens: Annotated[int, Meta(ge=0)] | None = None
+    reasoning_tokens: Annotated[int, Meta(ge=0)] | None = None
+    cached_tokens: Annotated[int, Meta(ge=0)] | None = None
+
+
+class PartSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One part of a reply: exactly one of these."""
+
+    text: str | None = None
+    reasoning: str | ReasoningSpec | None = None
+    tool_call: ToolCallSpec | None = None
+    refusal: str | None = None
+    json: Annotated[Any, Meta(description="Any value, sent as JSON text.")] = UNSET
+    from_schema: Annotated[
+        bool | None,
+        Meta(description="What the request demands, made from its schema."),
+    ] = None
+    echo: Annotated[bool | None, Meta(description="The last user message, said back.")] = None
+    lorem: LoremSpec | None = None
+    file: Annotated[
+        str | None,
+        Meta(
+            description="A file beside this one: its text, or, of a .yml or .yaml file, the reply "
+            "in it."
+        ),
+    ] = None
+    error: Annotated[
+        int | str | ErrorSpec | None,
+        Meta(description="An error instead of an answer, or, after other parts, in its middle."),
+    ] = None
+
+
+class ReplySpec(PartSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A reply: one part, or a list of `parts`, and what goes beside them."""
+
+    parts: tuple["str | PartSpec", ...] | None = None
+    finish_reason: FinishReason | None = None
+    usage: UsageSpec | None = None
+    model: str | None = None
+    id: str | None = None
+    headers: Mapping[str, str] | None = None
+    system_fingerprint: str | None = None
+    chunks: Annotated[
+        Chunks | None,
+        Meta(
+            description="How a stream cuts the text: a token each, a word, a character, so many "
+            "tokens, or exactly these pieces."
+        ),
+    ] = None
+
+
+Reply = str | ReplySpec | tuple[str | PartSpec, ...]
+"""A text, one part, or a list of parts."""
+
+Then = Literal["stay", "loop", "next_rule", "error"]
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A rule: when its conditions hold, it answers."""
+
+    name: str | None = None
+    when: When = When()
+    reply: Reply | None = None
+    replies: Annotated[
+        Annotated[tuple[Reply, ...], Meta(min_length=1)] | None,
+        Meta(description="Given in turn."),
+    ] = None
+    then: Annotated[
+        Then, Meta(description="What comes after the last of the replies; `stay` repeats it.")
+    ] = "stay"
+    priority: Annotated[int, Meta(description="Rules of a higher priority come first.")] = 0
+    times: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="How often the rule answers, in a session."),
+    ] = None
+    set_state: Annotated[
+        str | None, Meta(description="The state of the conversation from then on.")
+    ] = None
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What holds for the whole server."""
+
+    strict: Annotated[
+        bool | None, Meta(description="Refuse requests that no written rule matches.")
+    ] = None
+    prompt_commands: Annotated[
+        bool | None, Meta(description="Heed `[500]`, `[echo] ...` and their like.")
+    ] = None
+    conversation: Annotated[
+        str | None,
+        Meta(description="A template that names the conversation a state belongs to."),
+    ] = None
+
+
+class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the rules of this file have where they say nothing else."""
+
+    priority: int | None = None
+    then: Then | None = None
+    times: Annotated[int, Meta(ge=1)] | None = None
+    model: str | None = None
+    headers: Mapping[str, str] | None = None
+    system_fingerprint: str | None = None
+    chunks: Chunks | None = None
+
+
+class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A scenario file."""
+
+    settings: Settings = Settings()
+    defaults: Defaults = Defaults()
+    include: Annotated[
+        str | tuple[str, ...], Meta(description="Files to read before this one's rules.")
+    ] = ()
+    rules: tuple[Rule, ...] = ()
