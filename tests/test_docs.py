@@ -2,6 +2,7 @@
 
 import io
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,12 @@ from typing import Any
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests.servers import LiveTestCase
+from tests.servers import LiveTestCase, MemoryTestCase
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ADDRESS = "http://localhost:3500"
+TESTCASES = TestCase.__module__
 
 
 class Example:
@@ -54,6 +56,69 @@ def examples() -> Iterator[Example]:
 EXAMPLES = list(examples())
 
 
+class Chat:
+    """A conversation as the pages write it, held with a server in memory.
+
+    ``> text`` is what a user says, after an empty line in a new conversation; ``@ {...}`` is the
+    result of the call before; ``< ...`` is expected: a text, ``status message`` or ``tool {...}``.
+    """
+
+    def __init__(self, case: MemoryTestCase, text: str) -> None:
+        self.case = case
+        self.blocks = text.rstrip("\n").split("\n\n")
+        self.tools = sorted(set(re.findall(r"^< (\w+) \{", text, re.MULTILINE)))
+
+    def hold(self) -> None:
+        """Hold all of it."""
+        for block in self.blocks:
+            messages: list[dict[str, Any]] = []
+            expected: list[str] = []
+            for line in block.split("\n"):
+                if line.startswith("<"):
+                    expected.append(line[2:])
+                    continue
+                if expected:
+                    self.exchange(messages, expected)
+                    expected = []
+                if line.startswith(">"):
+                    messages.append({"role": "user", "content": line[2:]})
+                else:
+                    call = messages[-1]["tool_calls"][0]["id"]
+                    messages.append({"role": "tool", "tool_call_id": call, "content": line[2:]})
+            self.exchange(messages, expected)
+
+    def exchange(self, messages: list[dict[str, Any]], expected: list[str]) -> None:
+        """Ask, and compare what is said."""
+        fields: dict[str, Any] = {"messages": messages}
+        if self.tools:
+            offered = [{"type": "function", "function": {"name": name}} for name in self.tools]
+            fields["tools"] = offered
+        answer = self.case.ask(**fields)
+        if "error" in answer.json:
+            said = [f"{answer.status} {answer.json['error']['message']}"]
+            self.case.flushLoggedErrors()
+        else:
+            message = answer.json["choices"][0]["message"]
+            calls = message.get("tool_calls") or []
+            said = [message["content"]] if message["content"] else []
+            said += [f"{c['function']['name']} {c['function']['arguments']}" for c in calls]
+            messages.append({k: v for k, v in message.items() if k != "annotations"})
+        self.case.assertEqual(said, expected)
+
+
+class ScenarioTests(MemoryTestCase):
+    """Scenarios of the pages are in order, and answer as the conversation behind them says."""
+
+    def _check(self, scenario: Example, chat: Example | None) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        path = folder / "scenario.yml"
+        path.write_text(scenario.text, encoding="utf-8")
+        self.serve(scenario=[str(path)])
+        if chat is not None:
+            Chat(self, chat.text.replace("scenario.yml", str(path))).hold()
+
+
 class ExampleTests(LiveTestCase):
     """Scripts run against a server; what they print is what they say they print."""
 
@@ -67,11 +132,9 @@ class ExampleTests(LiveTestCase):
             self.skipTest("curl is not installed")
         url = self.serve()
         (line,) = [e.text for e in EXAMPLES if e.text.startswith("curl ")]
-        command = line.replace(ADDRESS, url)
         ran = await deferToThread(
             subprocess.run,
-            command,
-            shell=True,
+            shlex.split(line.replace(ADDRESS, url)),
             capture_output=True,
             check=True,
             timeout=20,
@@ -105,12 +168,23 @@ def _is_test(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, SynchronousTestCase)
 
 
+def _add_scenario(scenario: Example, chat: Example | None) -> None:
+    def test(self: ScenarioTests) -> None:
+        self._check(scenario, chat)
+
+    setattr(ScenarioTests, f"test_{scenario.name}", test)
+
+
+for _example, _next in zip(EXAMPLES, [*EXAMPLES[1:], None], strict=True):
+    if _example.language == "yaml":
+        _add_scenario(_example, _next if _next and _next.language == "chat" else None)
+
 for _example in EXAMPLES:
     if _example.language == "python":
         if "TestCase" in _example.text:
             # trial finds and runs the tests that are examples
             _found = {n: v for n, v in _example.run()[0].items() if _is_test(v)}
-            globals().update({n: v for n, v in _found.items() if v not in {TestCase}})
+            globals().update({n: v for n, v in _found.items() if v.__module__ != TESTCASES})
         else:
             _add(_example)
 

@@ -7,7 +7,7 @@ Python calls build the same records. A record says what may be written; what it 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct
 
 from fakellm.model.prompt import Role
 from fakellm.model.reply import FinishReason
@@ -58,8 +58,8 @@ class NumberTest(
 ):
     """A test of a whole number; all that is given must hold."""
 
-    at_least: int | None = None
-    at_most: int | None = None
+    at_least: Annotated[int | None, Meta(description="It is this or more.")] = None
+    at_most: Annotated[int | None, Meta(description="It is this or less.")] = None
     any: Annotated[tuple[int, ...] | None, Meta(description="It is one of these.")] = None
     not_: Annotated["NumberRule | None", Meta(description="This does not hold.")] = None
 
@@ -75,9 +75,9 @@ class ToolResultTest(
 ):
     """A test of the tool results that the conversation ends with; one of them passes all of it."""
 
-    name: TextRule | None = None
-    id: TextRule | None = None
-    content: TextRule | None = None
+    name: Annotated[TextRule | None, Meta(description="The name of the tool.")] = None
+    id: Annotated[TextRule | None, Meta(description="The id of the call.")] = None
+    content: Annotated[TextRule | None, Meta(description="What the tool gave.")] = None
 
 
 class When(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -161,12 +161,17 @@ class ToolCallSpec(
 ):
     """A tool call; without arguments, valid ones are made from the tool's own schema."""
 
-    name: str
+    name: Annotated[str, Meta(description="The name of the tool.")]
     arguments: Annotated[
         Any, Meta(description="A value that is sent as JSON, or a text that is sent as it is.")
     ] = UNSET
-    id: str | None = None
-    kind: Literal["function", "custom"] = "function"
+    id: Annotated[
+        str | None, Meta(description="The id of the call; one is made where none is given.")
+    ] = None
+    kind: Annotated[
+        Literal["function", "custom"],
+        Meta(description="A custom tool takes a text instead of JSON arguments."),
+    ] = "function"
 
 
 class ReasoningSpec(
@@ -174,25 +179,33 @@ class ReasoningSpec(
 ):
     """Reasoning: text that may be shown, a number of hidden tokens, or both."""
 
-    text: str = ""
-    tokens: int | str = 0
+    text: Annotated[str, Meta(description="Reasoning in words.")] = ""
+    tokens: Annotated[int | str, Meta(description="How many hidden tokens it takes.")] = 0
 
 
 class LoremSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Filler of exactly so many tokens, the same each time."""
 
-    tokens: int | str
+    tokens: Annotated[
+        int | str, Meta(description="How many; a number, or a template that gives one.")
+    ]
 
 
 class ErrorSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An error; what is left out is worded as the vendor words that status."""
 
-    status: int | str
-    message: str | None = None
-    type: str | None = None
-    code: str | None = None
-    param: str | None = None
-    headers: Mapping[str, str] = {}
+    status: Annotated[int | str, Meta(description="The HTTP status, from 400 to 599.")]
+    message: Annotated[str | None, Meta(description="What went wrong, in words.")] = None
+    type: Annotated[
+        str | None, Meta(description="The sort of error, such as `rate_limit_error`.")
+    ] = None
+    code: Annotated[
+        str | None, Meta(description="The code of the error, such as `rate_limit_exceeded`.")
+    ] = None
+    param: Annotated[str | None, Meta(description="The parameter that is to blame.")] = None
+    headers: Annotated[
+        Mapping[str, str], Meta(description="Headers of the answer, such as `Retry-After`.")
+    ] = {}
 
 
 Chunks = Literal["token", "word", "character"] | Annotated[int, Meta(ge=1)] | tuple[str, ...]
@@ -201,26 +214,38 @@ Chunks = Literal["token", "word", "character"] | Annotated[int, Meta(ge=1)] | tu
 class UsageSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Token counts to report instead of the true ones."""
 
-    prompt_tokens: Annotated[int, Meta(ge=0)] | None = None
-    completion_tokens: Annotated[int, Meta(ge=0)] | None = None
-    reasoning_tokens: Annotated[int, Meta(ge=0)] | None = None
-    cached_tokens: Annotated[int, Meta(ge=0)] | None = None
+    prompt_tokens: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="Tokens of the prompt.")
+    ] = None
+    completion_tokens: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="Tokens of the answer.")
+    ] = None
+    reasoning_tokens: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="Those of them that were reasoning.")
+    ] = None
+    cached_tokens: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="Those of the prompt that were cached.")
+    ] = None
 
 
 class PartSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One part of a reply: exactly one of these."""
 
-    text: str | None = None
-    reasoning: str | ReasoningSpec | None = None
-    tool_call: ToolCallSpec | None = None
-    refusal: str | None = None
+    text: Annotated[str | None, Meta(description="Words.")] = None
+    reasoning: Annotated[
+        str | ReasoningSpec | None, Meta(description="Thinking before the answer.")
+    ] = None
+    tool_call: Annotated[
+        ToolCallSpec | None, Meta(description="A tool call; several make parallel calls.")
+    ] = None
+    refusal: Annotated[str | None, Meta(description="The words of a refusal.")] = None
     json: Annotated[Any, Meta(description="Any value, sent as JSON text.")] = UNSET
     from_schema: Annotated[
         bool | None,
         Meta(description="What the request demands, made from its schema."),
     ] = None
     echo: Annotated[bool | None, Meta(description="The last user message, said back.")] = None
-    lorem: LoremSpec | None = None
+    lorem: Annotated[LoremSpec | None, Meta(description="Filler of exactly so many tokens.")] = None
     file: Annotated[
         str | None,
         Meta(
@@ -237,13 +262,24 @@ class PartSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
 class ReplySpec(PartSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A reply: one part, or a list of `parts`, and what goes beside them."""
 
-    parts: tuple["str | PartSpec", ...] | None = None
-    finish_reason: FinishReason | None = None
-    usage: UsageSpec | None = None
-    model: str | None = None
-    id: str | None = None
-    headers: Mapping[str, str] | None = None
-    system_fingerprint: str | None = None
+    parts: Annotated[
+        tuple["str | PartSpec", ...] | None, Meta(description="The parts, where there are several.")
+    ] = None
+    finish_reason: Annotated[
+        FinishReason | None,
+        Meta(description="Why the answer ends; else it follows from the parts."),
+    ] = None
+    usage: Annotated[
+        UsageSpec | None, Meta(description="Token counts to report instead of the true ones.")
+    ] = None
+    model: Annotated[str | None, Meta(description="The model that answers.")] = None
+    id: Annotated[str | None, Meta(description="The id of the answer.")] = None
+    headers: Annotated[
+        Mapping[str, str] | None, Meta(description="Headers of the answer, beside the usual ones.")
+    ] = None
+    system_fingerprint: Annotated[
+        str | None, Meta(description="The fingerprint of the system that answers.")
+    ] = None
     chunks: Annotated[
         Chunks | None,
         Meta(
@@ -262,9 +298,13 @@ Then = Literal["stay", "loop", "next_rule", "error"]
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A rule: when its conditions hold, it answers."""
 
-    name: str | None = None
-    when: When = When()
-    reply: Reply | None = None
+    name: Annotated[str | None, Meta(description="How the rule is called in logs and errors.")] = (
+        None
+    )
+    when: Annotated[
+        When, Meta(description="The conditions, all of which must hold; none means always.")
+    ] = When()
+    reply: Annotated[Reply | None, Meta(description="What the rule answers.")] = None
     replies: Annotated[
         Annotated[tuple[Reply, ...], Meta(min_length=1)] | None,
         Meta(description="Given in turn."),
@@ -300,21 +340,27 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
 class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the rules of this file have where they say nothing else."""
 
-    priority: int | None = None
-    then: Then | None = None
-    times: Annotated[int, Meta(ge=1)] | None = None
-    model: str | None = None
-    headers: Mapping[str, str] | None = None
-    system_fingerprint: str | None = None
-    chunks: Chunks | None = None
+    priority: Annotated[int | None, Meta(description="See the rule's.")] = None
+    then: Annotated[Then | None, Meta(description="See the rule's.")] = None
+    times: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="See the rule's.")] = None
+    model: Annotated[str | None, Meta(description="See the reply's.")] = None
+    headers: Annotated[
+        Mapping[str, str] | None, Meta(description="See the reply's; both are sent.")
+    ] = None
+    system_fingerprint: Annotated[str | None, Meta(description="See the reply's.")] = None
+    chunks: Annotated[Chunks | None, Meta(description="See the reply's.")] = None
 
 
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A scenario file."""
 
-    settings: Settings = Settings()
-    defaults: Defaults = Defaults()
+    settings: Annotated[Settings, Meta(description="What holds for the whole server.")] = Settings()
+    defaults: Annotated[
+        Defaults, Meta(description="What the rules of this file have where they say nothing else.")
+    ] = Defaults()
     include: Annotated[
         str | tuple[str, ...], Meta(description="Files to read before this one's rules.")
     ] = ()
-    rules: tuple[Rule, ...] = ()
+    rules: Annotated[
+        tuple[Rule, ...], Meta(description="The first whose conditions all hold answers.")
+    ] = ()
