@@ -1,6 +1,7 @@
 """The one place that joins the parts: settings and a reactor in, a service out."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -16,8 +17,13 @@ from fakellm.dialects import registry
 from fakellm.engine.drain import drain
 from fakellm.engine.patience import wait
 from fakellm.engine.service import Engine, Identity
+from fakellm.engine.watching import Watching
+from fakellm.interfaces import ITokenizer
 from fakellm.listening import Listening
-from fakellm.scenarios.book import Book
+from fakellm.scenarios.library import Library, Options
+from fakellm.scenarios.mistakes import BadScenario, Mistake
+from fakellm.scenarios.replies import Surroundings
+from fakellm.scenarios.words import RuleMaker, Test
 from fakellm.timing.tokens import tokenizer
 from fakellm.web.api import Api
 from fakellm.web.connections import Connections
@@ -42,6 +48,7 @@ class FakeLLM(MultiService):
 
     Raises:
         BadSetting: a setting is not what it has to be.
+        BadScenario: a scenario file is wrong; all mistakes are told.
         TypeError: a setting has a name that none has, or there is a ``config`` as well.
 
     Attributes:
@@ -62,22 +69,15 @@ class FakeLLM(MultiService):
             raise TypeError("give a config or single settings, not both")
         self.config = Config.of(**settings) if config is None else config
         self._reactor = _the_reactor() if reactor is None else reactor
-        self._engine = Engine(
+        counting = tokenizer(self.config.tokenizer)
+        self._library = library_of(self.config, counting)
+        self._tell(self._library.warnings)
+        self._engine = engine_of(
+            self.config,
+            self._library,
+            counting,
             clock=self._reactor if clock is None else clock,
-            book=Book(
-                answer=self.config.answer,
-                models=self.config.model,
-                echo_model=self.config.echo_model,
-                seed=self.config.seed,
-            ),
-            tokenizer=tokenizer(self.config.tokenizer),
-            identity=Identity(
-                seed=self.config.seed,
-                fingerprint=_fingerprint(self.config),
-                epoch=0.0 if clock is None else VIRTUAL_EPOCH,
-            ),
-            api_keys=self.config.api_key,
-            strict=self.config.strict_requests,
+            epoch=0.0 if clock is None else VIRTUAL_EPOCH,
         )
         api = Api(
             self._engine,
@@ -88,13 +88,54 @@ class FakeLLM(MultiService):
         self.resource: IResource = api.resource()
         site = FakeSite(self.resource, reactor=self._reactor, max_body=self.config.max_body)
         self._connections = Connections(site)
-        self._listening = Listening(self._reactor, self._connections, self.config.listen, self.config.port)
+        self._listening = Listening(
+            self._reactor, self._connections, self.config.listen, self.config.port
+        )
         Service.setServiceParent(self._listening, self)
+        self._watching = Watching(self._reactor, self._library.watched, self._reread)
+        if self.config.watch and self.config.scenario:
+            Service.setServiceParent(self._watching, self)
 
     @property
     def urls(self) -> tuple[str, ...]:
         """Where it listens, once started: base URLs without a path."""
         return self._listening.urls
+
+    def when(self, test: Test | None = None, /, **conditions: Any) -> RuleMaker:
+        """Begin a rule in Python, which comes before those of files.
+
+        ``llm.when(user=contains("hello"), step=1).reply(text("Hi"))``: by name the conditions that
+        a scenario file has, and, first, a function of the prompt that has to hold as well.
+
+        Raises:
+            TypeError: a condition has a name that none has, or a value that none takes.
+        """
+        return self._library.when(test, **conditions)
+
+    def reload(self) -> bool:
+        """Read the scenario files again; running answers go on as they are.
+
+        Returns:
+            Whether they were in order; if not, the rules stay as they were, and the log says why.
+        """
+        return self._watching.read()
+
+    def _reread(self) -> bool:
+        try:
+            self._library.reload()
+        except BadScenario as bad:
+            self._tell(bad.mistakes)
+            self._log.error("the scenario files are wrong: the rules stay as they were")
+            return False
+        self._tell(self._library.warnings)
+        rules = sum(rule.written and bool(rule.where) for rule in self._library.book.rules)
+        self._log.info("the scenario files were read again; rules: {rules}", rules=rules)
+        return True
+
+    def _tell(self, mistakes: Iterable[Mistake]) -> None:
+        for mistake in mistakes:
+            tell = self._log.error if mistake.severity == "error" else self._log.warn
+            tell("{mistake}", mistake=str(mistake))
 
     def stopService(self) -> Deferred[None]:  # noqa: N802 -- IService's name
         """Stop listening, let running answers end for ``grace`` seconds, break the rest off."""
@@ -107,6 +148,51 @@ class FakeLLM(MultiService):
             self._log.warn("{cut} running answers were broken off", cut=cut)
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
+
+
+def library_of(config: Config, counting: ITokenizer) -> Library:
+    """The rules that settings name.
+
+    Raises:
+        BadScenario: a file is wrong.
+    """
+    return Library(
+        config.scenario,
+        options=Options(
+            models=config.model,
+            echo_model=config.echo_model,
+            strict=config.strict,
+            prompt_commands=config.prompt_commands,
+        ),
+        surroundings=Surroundings(tokenizer=counting, seed=config.seed, answer=config.answer),
+    )
+
+
+def engine_of(
+    config: Config,
+    library: Library,
+    counting: ITokenizer,
+    *,
+    clock: IReactorTime,
+    epoch: float,
+) -> Engine:
+    """What answers as settings and rules say.
+
+    Args:
+        config: the settings.
+        library: the rules.
+        counting: cuts answers into tokens.
+        clock: whose time answers are on.
+        epoch: the Unix time, in seconds, at which the clock says zero.
+    """
+    return Engine(
+        clock=clock,
+        book=library.book,
+        tokenizer=counting,
+        identity=Identity(seed=config.seed, fingerprint=_fingerprint(config), epoch=epoch),
+        api_keys=config.api_key,
+        strict=config.strict_requests,
+    )
 
 
 def _the_reactor() -> Any:

@@ -13,6 +13,7 @@ import msgspec
 from twisted.application.app import ReactorSelectionMixin
 from twisted.logger import Logger, globalLogBeginner
 
+from fakellm import commands
 from fakellm.config import did_you_mean
 from fakellm.logs import log_observer, standard_output
 from fakellm.tap import Options, Server, makeService, refuse
@@ -28,8 +29,8 @@ class ServeOptions(Options, ReactorSelectionMixin):
     def getUsage(self, width: int | None = None) -> str:  # noqa: N802 -- Twisted's name
         """Add the commands to the options."""
         widest = max(map(len, COMMANDS))
-        commands = (f"    {name:<{widest}}  {each.help}\n" for name, each in COMMANDS.items())
-        return f"{Options.getUsage(self, width)}\nCommands:\n{''.join(commands)}"
+        listed = (f"    {name:<{widest}}  {each.help}\n" for name, each in COMMANDS.items())
+        return f"{Options.getUsage(self, width)}\nCommands:\n{''.join(listed)}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -102,4 +103,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 COMMANDS = {
     "serve": Command(help="Run the server (what happens without a command).", run=_serve),
+    "check": Command(help="Tell every mistake in scenario files.", run=commands.check),
+    "explain": Command(help="Tell which rule answers a request, and what.", run=commands.explain),
+    "schema": Command(help="Print the JSON Schema of scenario files.", run=commands.schema),
 }

@@ -221,15 +221,16 @@ def yes_or_no() -> Kind:
     )
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    value.encode()  # raises ValueError for bytes of a command line that were no text
+    return value
+
+
 def text() -> Kind:
     """Any text, the empty one too."""
-
-    def take(value: Any) -> str:
-        if not isinstance(value, str):
-            raise TypeError
-        return value
-
-    return Kind(expects="a text", take=take)
+    return Kind(expects="a text", take=_text)
 
 
 def texts(expects: str, *, at_least: int = 0, shown_when_empty: str = "none") -> Kind:
@@ -239,7 +240,7 @@ def texts(expects: str, *, at_least: int = 0, shown_when_empty: str = "none") ->
         values = (value,) if isinstance(value, str) else value
         if not isinstance(values, (list, tuple)):
             raise TypeError
-        if not all(isinstance(each, str) and each.strip() for each in values):
+        if not all(_text(each).strip() for each in values):
             raise ValueError
         if len(values) < at_least:
             raise ValueError
@@ -315,6 +316,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Setting(help="Refuse request fields that the API does not know.", kind=yes_or_no()),
     ] = False
+    scenario: Annotated[
+        tuple[str, ...],
+        Setting(
+            help="Read rules from this file, or from the files of this folder. May be repeated; in"
+            " the variable, separated by commas.",
+            kind=texts("the path of a scenario file or a folder of them"),
+        ),
+    ] = ()
+    strict: Annotated[
+        bool,
+        Setting(help="Refuse requests that no rule of a scenario matches.", kind=yes_or_no()),
+    ] = False
+    prompt_commands: Annotated[
+        bool,
+        Setting(
+            help="Heed last messages such as [500], [echo] TEXT and [tokens 100].",
+            kind=yes_or_no(),
+        ),
+    ] = True
+    watch: Annotated[
+        bool,
+        Setting(help="Read scenario files again when they change.", kind=yes_or_no()),
+    ] = True
     tokenizer: Annotated[
         TokenizerName,
         Setting(

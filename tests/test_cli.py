@@ -43,9 +43,9 @@ class CommandTests(SynchronousTestCase):
 
     def test_another_command_is_one_entry_of_the_table(self) -> None:
         ran = mock.Mock()
-        with mock.patch.dict(cli.COMMANDS, check=cli.Command(help="Check a file.", run=ran)):
-            cli.main(["check", "x", "--strict"])
-            self.assertIn("    check  Check a file.\n", cli.ServeOptions().getUsage())
+        with mock.patch.dict(cli.COMMANDS, cook=cli.Command(help="Cook an egg.", run=ran)):
+            cli.main(["cook", "x", "--strict"])
+            self.assertIn("    cook     Cook an egg.\n", cli.ServeOptions().getUsage())
         ran.assert_called_once_with(["x", "--strict"])
 
     def test_without_words_of_its_own_it_takes_those_of_the_process(self) -> None:
@@ -188,7 +188,7 @@ class ProcessTests(SynchronousTestCase):
         for setting in SETTINGS:
             self.assertIn(setting.option, ended.out)
         self.assertIn("--reactor=", ended.out)
-        self.assertIn("Commands:\n    serve  Run the server", ended.out)
+        self.assertIn("Commands:\n    serve    Run the server", ended.out)
 
     def test_a_unix_socket(self) -> None:
         with self.serve("--listen", f"unix:{self.folder}/s") as process:

@@ -61,6 +61,10 @@ class ReadingTests(SynchronousTestCase):
             "echo_model": "yes",
             "max_body": "1KiB",
             "strict_requests": "on",
+            "scenario": ["rules.yml"],
+            "strict": "yes",
+            "prompt_commands": "off",
+            "watch": "no",
             "tokenizer": "o200k_base",
             "seed": "-7",
             "grace": "250ms",
@@ -76,6 +80,10 @@ class ReadingTests(SynchronousTestCase):
             echo_model=True,
             max_body=1024,
             strict_requests=True,
+            scenario=("rules.yml",),
+            strict=True,
+            prompt_commands=False,
+            watch=False,
             tokenizer="o200k_base",
             seed=-7,
             grace=0.25,
@@ -170,6 +178,17 @@ class RefusingTests(SynchronousTestCase):
             with self.subTest(line):
                 self.assert_refused(line, {name: value}, {})
 
+    def test_bytes_of_a_command_line_that_are_no_text_are_refused(self) -> None:
+        """Python marks them with lone surrogates, which no encoder of ours could write."""
+        texts = [each for each in SETTINGS if each.kind.expects == "a text" or each.kind.many]
+        self.assertIn("answer", [each.name for each in texts])
+        for setting in texts:
+            shown = "" if setting.secret else ", not 'caf\\udce9'"
+            expected = f"expected {setting.kind.expects}{shown}"
+            variable = setting.variables[0]
+            self.assert_refused(f"{setting.option}: {expected}", {setting.name: "caf\udce9"}, {})
+            self.assert_refused(f"{variable}: {expected}", {}, {variable: "caf\udce9"})
+
     def test_a_list_of_nothing_is_shown_as_it_was_written(self) -> None:
         self.assert_refused(
             "FAKELLM_MODEL: expected the name of a model, not ' , '", {}, {"FAKELLM_MODEL": " , "}
@@ -185,7 +204,7 @@ class RefusingTests(SynchronousTestCase):
         self.assertLess(len(str(error)), 150)
 
     @quick
-    @given(st.sampled_from(SETTINGS), st.text())
+    @given(st.sampled_from(SETTINGS), st.text(st.characters(codec=None)))
     def test_any_text_is_either_taken_or_refused_in_one_line(
         self, setting: Setting, text: str
     ) -> None:

@@ -30,6 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "config listening web",
         "logs assembly",
         "tap",
+        "commands",
         "cli",
         "__main__",
         "testing",

@@ -13,9 +13,11 @@ from unittest import mock
 
 from twisted.application.app import AppLogger
 from twisted.application.service import Application, IServiceCollection, MultiService, Service
+from twisted.internet.defer import Deferred, getDebugging, setDebugging
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver
+from twisted.python import failure
 from twisted.python.logfile import LogFile
 from twisted.scripts.twistd import ServerOptions  # type: ignore[attr-defined]
 from twisted.trial.unittest import SynchronousTestCase
@@ -24,7 +26,7 @@ from fakellm import __version__, tap
 from fakellm.config import SETTINGS, Config
 from fakellm.listening import CannotListen, Listening
 from fakellm.tap import Options, Server
-from tests.processes import TWISTD, Process, get, lifeline, run, taken_port
+from tests.processes import FAKELLM, TWISTD, Process, get, lifeline, run, taken_port
 
 
 class CapturedOptions(Options):
@@ -100,6 +102,7 @@ class OptionsTests(SynchronousTestCase):
             (["--log", "x"], {}, "fakellm: option --log not a unique prefix"),
             (["--echo-model=1"], {}, "fakellm: option --echo-model must not have an argument"),
             (["-x"], {}, "fakellm: option -x not recognized"),
+            (["x", "--prot"], {}, "fakellm: option --prot not recognized; did you mean --port?"),
             (["serve"], {}, "fakellm: unexpected argument 'serve'"),
         ):
             with self.subTest(line):
@@ -114,6 +117,10 @@ class FakeServer(MultiService):
         self.config = config
         self.listening = Listening(MemoryReactorClock(), Factory(), ("tcp:1",), 0)
         self.listening.setServiceParent(self)
+        self.reloads = 0
+
+    def reload(self) -> None:
+        self.reloads += 1
 
 
 class MakeServiceTests(SynchronousTestCase):
@@ -135,6 +142,45 @@ class MakeServiceTests(SynchronousTestCase):
         self.assertIn("did you mean FAKELLM_PORT?", call.kwargs["warning"])
         self.assertIsNone(server.failure)
         self.successResultOf(server.stopService())
+
+    def test_SIGHUP_has_files_read_again_until_the_server_has_stopped(self) -> None:
+        before = signal.getsignal(signal.SIGHUP)
+        fake = FakeServer()
+        ended: Deferred[None] = Deferred()
+        server = Server(Config(), fake, reload=fake.reload)
+        server.startService()
+        reactor = mock.Mock(callFromThread=lambda reload: reload())
+        self.patch(tap, "IReactorFromThreads", lambda _: reactor)
+        signal.raise_signal(signal.SIGHUP)
+        self.assertEqual(fake.reloads, 1)
+        self.patch(fake, "stopService", lambda: ended)
+        stopped = server.stopService()
+        signal.raise_signal(signal.SIGHUP)  # while running answers end
+        self.assertEqual(fake.reloads, 2)
+        ended.callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(signal.getsignal(signal.SIGHUP), before)
+
+    def test_scenario_files_that_are_wrong_are_a_line_for_each_mistake(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text("rules:\n  - nam: x\n    reply: hi\n  - {}\n")
+        options = CapturedOptions()
+        options.parseOptions(["--scenario", str(path)])
+        error = self.assertRaises(SystemExit, tap.makeService, options)
+        first, second = str(error.code).splitlines()
+        self.assertEqual(first, f"{path}:2:5: unknown key 'nam'; did you mean 'name'?")
+        self.assertTrue(second.startswith(f"{path}:4:5: "), second)
+
+    def test_scenario_files_are_still_found_when_twistd_changes_to_another_folder(self) -> None:
+        for argv, scenario in (
+            ([], "rules.yml"),
+            (["--rundir", "x"], str(Path("rules.yml").absolute())),
+        ):
+            twistd = ServerOptions()
+            with mock.patch.dict(sys.modules, {"fakellm.assembly": mock.Mock(FakeLLM=FakeServer)}):
+                twistd.parseOptions([*argv, "fakellm", "--scenario", "rules.yml"])
+                [fake] = list(tap.makeService(twistd.subOptions))
+            self.assertEqual(fake.config.scenario, (scenario,))
 
     def test_a_setting_that_cannot_be_met_is_one_line(self) -> None:
         options = CapturedOptions()
@@ -160,7 +206,7 @@ class MakeServiceTests(SynchronousTestCase):
                 self.patch(sys, "__stderr__", io.StringIO())
                 service: Any = Service()
                 service.privilegedStartService = mock.Mock(side_effect=CannotListen("no luck"))
-                server = Server(Config.of(**settings), service, twistd=twistd)
+                server = Server(Config.of(**settings), service, reload=print, twistd=twistd)
                 error = self.assertRaises(CannotListen, server.privilegedStartService)
                 self.assertEqual(error.code, 1)
                 self.assertEqual(sys.__stderr__.getvalue(), "fakellm: no luck\n")  # type: ignore[union-attr]
@@ -171,7 +217,7 @@ class MakeServiceTests(SynchronousTestCase):
         self.patch(sys, "__stderr__", None)
         service: Any = Service()
         service.privilegedStartService = mock.Mock(side_effect=CannotListen("no luck"))
-        server = Server(Config(), service)
+        server = Server(Config(), service, reload=print)
         self.assertRaises(CannotListen, server.privilegedStartService)
 
     def test_a_server_that_stopped_by_itself_ends_twistd_with_status_1(self) -> None:
@@ -179,7 +225,7 @@ class MakeServiceTests(SynchronousTestCase):
             register = mock.Mock()
             self.patch(atexit, "register", register)
             fake = FakeServer()
-            server = Server(Config(), fake, twistd=twistd)
+            server = Server(Config(), fake, reload=fake.reload, twistd=twistd)
             fake.listening.failure = CannotListen("no luck")
             self.assertIs(server.failure, fake.listening.failure)
             self.successResultOf(server.stopService())
@@ -220,6 +266,9 @@ class LogTests(SynchronousTestCase):
         return log_file
 
     def test_in_the_foreground_it_is_standard_output(self) -> None:
+        # --debug would put every Failure of this process into the debugger
+        self.patch(failure, "startDebugMode", mock.Mock())
+        self.addCleanup(setDebugging, getDebugging())
         for argv in (["-n"], ["-n", "--logfile=-"], ["--debug", "-n"]):
             self.assertIsNotNone(self.observer(*argv))
         self.assertEqual(list(Path().iterdir()), [])
@@ -265,7 +314,8 @@ class LogTests(SynchronousTestCase):
 
     def test_a_parent_that_is_no_application_gets_no_log(self) -> None:
         parent = MultiService()
-        Server(Config(), Service(), twistd={"nodaemon": True}).setServiceParent(parent)
+        server = Server(Config(), Service(), reload=print, twistd={"nodaemon": True})
+        server.setServiceParent(parent)
         self.assertEqual(len(list(parent)), 1)
 
     def test_twistd_takes_the_observer(self) -> None:
@@ -317,6 +367,16 @@ class TwistdTests(SynchronousTestCase):
             ended,
             (1, "", "fakellm: --port: expected a whole number from 0 to 65535, not 'banana'\n"),
         )
+
+    def test_wrong_scenario_files_are_their_mistakes_in_the_foreground_and_as_a_daemon(
+        self,
+    ) -> None:
+        Path(self.folder, "rules.yml").write_text("rules:\n  - nam: x\n    reply: hi\n")
+        for argv in ([*TWISTD, "-n", "fakellm"], self.daemon(), FAKELLM):
+            ended = run([*argv, "--scenario", "rules.yml"], cwd=self.folder)
+            line = "rules.yml:2:5: unknown key 'nam'; did you mean 'name'?\n"
+            self.assertEqual(ended, (1, "", line))
+        self.assertEqual([path.name for path in Path(self.folder).iterdir()], ["rules.yml"])
 
     def test_help(self) -> None:
         ended = run([*TWISTD, "fakellm", "--help"], cwd=self.folder)

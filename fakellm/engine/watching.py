@@ -70,11 +70,8 @@ class Watching(Service):
         finally:
             # A file that is missing for a moment is not among those that were read, and comes back.
             self._until_mended = () if in_order else tuple(before)
-            self._seen = {**self._sight(), **before} if not in_order else self._merged(before)
+            self._seen = {path: before.get(path, now) for path, now in self._sight().items()}
         return in_order
-
-    def _merged(self, before: dict[Path, _State | None]) -> dict[Path, _State | None]:
-        return {path: before.get(path, state) for path, state in self._sight().items()}
 
     def _sight(self) -> dict[Path, _State | None]:
         return {path: _state(path) for path in (*self._files(), *self._until_mended)}

@@ -182,17 +182,14 @@ class _Reading:
                 del self._including[name]
 
     def _text_of(self, path: Path, blame: Blame) -> str | None:
+        self._files.append(path)  # what cannot be read is watched, too: it may come
         try:
-            text = read_text(path)
+            return read_text(path)
         except Unreadable as error:
             blame(str(error))
-            return None
         except NotText as error:
-            self._files.append(path)
             self.tell([Mistake(display(path), *error.position, str(error))])
-            return None
-        self._files.append(path)
-        return text
+        return None
 
     def _check_reply_file(self, place: Place, folder: Path, file: str, position: Position) -> None:
         path = folder / file
