@@ -1,12 +1,11 @@
 """The server without HTTP: decide, unfold, encode, play."""
 
 import hmac
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import cast
 
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
@@ -39,14 +38,46 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 class _Pending:
-    """An answer that is not decided yet."""
+    """An answer that is not decided yet.
 
-    def __init__(self, deciding: "Deferred[Reply | Failure]") -> None:
+    Attributes:
+        done: fires with the timeline once it is, or with ``None`` when it is given up. Cancelling
+            it is `stop`.
+    """
+
+    def __init__(self, deciding: "Deferred[Reply | Failure]", wire: IWire) -> None:
+        self._log = Logger()
         self._deciding = deciding
+        self._wire = wire
+        self._ended = False
+        self.done: Deferred[Iterator[Cue] | None] = Deferred(lambda _: self.stop())
+
+    def decide(self, timeline: Callable[[Reply | Failure | TwistedFailure], Iterator[Cue]]) -> None:
+        """Wait for what is decided; ``timeline`` makes of it what is to be played."""
+
+        def decided(result: Reply | Failure | TwistedFailure) -> None:
+            if not self._ended:
+                self._end(timeline(result))
+
+        self._deciding.addBoth(decided)
+
+    def stop(self) -> None:
+        """Decide no more: the client has gone. Whoever decides may go on; nobody waits for it."""
+        if not self._ended:
+            self._end(None)
+            self._deciding.cancel()
 
     def abort(self) -> None:
-        """Decide no more."""
-        self._deciding.cancel()
+        """Break the connection off."""
+        try:
+            self._wire.abort()
+        except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer
+            self._log.failure("A connection could not be broken off.")
+        self.stop()  # a connection may be gone, and say so, as soon as it is broken off
+
+    def _end(self, cues: Iterator[Cue] | None) -> None:
+        self._ended = True
+        self.done.callback(cues)
 
 
 class Engine:
@@ -185,28 +216,24 @@ class Engine:
         wire: IWire,
     ) -> Deferred[None]:
         """Play once it is decided what; a client that does not wait stops the deciding."""
-        pending = _Pending(deciding)
+        pending = _Pending(deciding, wire)
         self._running.add(pending)
 
-        def timeline(reply: Reply | Failure) -> Iterator[Cue]:
-            return self._timeline(reply, prompt, dialect, stamp)
+        def timeline(decided: Reply | Failure | TwistedFailure) -> Iterator[Cue]:
+            try:
+                if isinstance(decided, TwistedFailure):
+                    decided.raiseException()
+                return self._timeline(decided, prompt, dialect, stamp)
+            except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
+                return self._apology(error, dialect, stamp)
 
-        def apologize(failure: TwistedFailure) -> Iterator[Cue]:
-            failure.trap(Exception)
-            return self._apology(cast("Exception", failure.value), dialect, stamp)
-
-        def play(cues: Iterator[Cue]) -> Deferred[None]:
-            playing = self.play(cues, wire)
+        def play(cues: Iterator[Cue] | None) -> Deferred[None] | None:
+            playing = None if cues is None else self.play(cues, wire)
             self._ended(None, pending)
             return playing
 
-        def given_up(failure: TwistedFailure) -> None:
-            failure.trap(CancelledError)
-            self._ended(None, pending)
-
-        told = deciding.addCallback(timeline)
-        told.addErrback(lambda f: f if f.check(CancelledError) else apologize(f))
-        return told.addCallbacks(play, given_up)
+        pending.decide(timeline)
+        return pending.done.addCallback(play)
 
     def _timeline(
         self, reply: Reply | Failure, prompt: Prompt, dialect: IDialect, stamp: Stamp

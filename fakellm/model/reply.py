@@ -47,7 +47,7 @@ class UsageOverride(Struct, frozen=True, kw_only=True):
 class Reply(Struct, frozen=True, kw_only=True):
     """An answer: as many choices as the prompt asks for, said by ``model``.
 
-    What is ``None`` is as the dialect would have it. ``headers`` are sent besides the dialect's own.
+    What is ``None`` is as the dialect would have it. ``headers`` go out beside the dialect's own.
     With a ``failure`` the answer breaks off after its parts, with an error.
     """
 

@@ -1,71 +1,274 @@
-"""The book of rules: what the model answers to what."""
+"""The book of rules: which of them answers a request, and with what."""
 
-from collections.abc import Sequence
+import hashlib
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from fakellm.model.content import Reasoning, SaidPart, Speech, Text
+import msgspec
+from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure as TwistedFailure
+
 from fakellm.model.prompt import Prompt
-from fakellm.model.reply import Choice, Failure, Reply
-from fakellm.scenarios.made import chance_for, made_calls, made_json
+from fakellm.model.reply import Failure, Reply
+from fakellm.model.stamp import Stamp
+from fakellm.scenarios.facts import Facts
+from fakellm.scenarios.index import RuleIndex
+from fakellm.scenarios.made import BadSchema
+from fakellm.scenarios.matching import Failed
+from fakellm.scenarios.replies import (
+    BadReply,
+    Occasion,
+    Recipe,
+    ReplyFailed,
+    Speaking,
+    Surroundings,
+)
+from fakellm.scenarios.rules import CompiledRule, FunctionRecipe
+from fakellm.scenarios.sessions import DEFAULT_SESSION, Memory
+from fakellm.scenarios.templates import Template, TemplateFailed, compile_template
 
-REASONING_TOKENS = {
-    "none": 0,
-    "minimal": 16,
-    "low": 64,
-    "medium": 256,
-    "high": 1024,
-    "xhigh": 2048,
-    "max": 4096,
-}
-"""Hidden tokens a choice thinks for, by the effort asked for; nobody asks, nobody thinks."""
 
-_PROMPT_429 = "[429]"
+class BookSettings(Struct, frozen=True, kw_only=True):
+    """What holds for all rules.
+
+    Attributes:
+        models: the names of the models on offer; the first speaks for any that is not.
+        echo_model: let the model asked for speak, whatever its name.
+        conversation: a template that names the conversation a state belongs to, within its
+            session; without it, a session is one conversation.
+    """
+
+    models: tuple[str, ...] = ("fake-model",)
+    echo_model: bool = False
+    conversation: str | None = None
+
+
+class Miss(Struct, frozen=True, kw_only=True):
+    """A rule that did not answer, and why.
+
+    ``failed`` is the first condition that does not hold, and ``held`` how many do; where all hold,
+    the rule has answered as often as it may.
+    """
+
+    rule: CompiledRule
+    held: int
+    failed: Failed | None = None
+
+    def __str__(self) -> str:
+        return "it has answered as often as it may" if self.failed is None else str(self.failed)
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """What would answer a request: the rule, if any does, and the rules before it."""
+
+    misses: tuple[Miss, ...]
+    rule: CompiledRule | None
 
 
 class Book:
-    """Decides answers: ``[429]`` fails, a contract is kept, all else gets the one answer.
+    """Decides answers.
 
     Args:
-        answer: the text.
-        models: the names of the models on offer; the first speaks for any that is not.
-        echo_model: let the model asked for speak, whatever its name.
-        seed: the server's seed.
+        rules: in the order of reading; higher priorities go first, whatever the order.
+        settings: what holds for all of them.
+        surroundings: what replies are made with.
+
+    Attributes:
+        rules: in the order in which they are tried.
     """
 
     def __init__(
-        self, *, answer: str, models: Sequence[str], echo_model: bool = False, seed: int = 0
+        self,
+        rules: Iterable[CompiledRule],
+        *,
+        settings: BookSettings,
+        surroundings: Surroundings,
     ) -> None:
-        self._answer = answer
-        self._models = models
-        self._echo_model = echo_model
-        self._seed = seed
+        self._log = Logger()
+        self._memory = Memory()
+        self._surroundings = surroundings
+        self.replace(rules, settings=settings)
 
-    def decide(self, prompt: Prompt) -> Reply | Failure:
-        """The answer to a prompt.
+    def replace(self, rules: Iterable[CompiledRule], *, settings: BookSettings) -> None:
+        """Have other rules from now on; what is remembered is kept, by the keys of rules."""
+        # a stable sort: those of one priority stay in the order of reading
+        self.rules: Sequence[CompiledRule] = sorted(rules, key=lambda rule: -rule.priority)
+        self._settings = settings
+        self._index = RuleIndex([rule.matcher for rule in self.rules])
+        self._conversation: Template | None = None
+        self._uses_attempts = any(rule.uses_attempts for rule in self.rules)
+        if settings.conversation is not None:
+            self._conversation = compile_template(settings.conversation)
+            self._uses_attempts |= "attempt" in settings.conversation
+
+    def decide(
+        self, prompt: Prompt, *, stamp: Stamp, now: float, session: str = DEFAULT_SESSION
+    ) -> "Reply | Failure | Deferred[Reply | Failure]":
+        """The answer to a prompt, at once, or later where a rule's function takes its time.
+
+        What goes wrong in a rule is an answer too: a failure of status 500 that names the rule.
+
+        Args:
+            prompt: what is asked.
+            stamp: chance.
+            now: seconds since the Unix epoch.
+            session: whose positions and states it goes by.
 
         Raises:
-            BadSchema: a schema in the prompt cannot be met.
+            BadSchema: a schema in the prompt cannot be met; a Deferred fails with it.
         """
-        if prompt.messages[-1].sole_text == _PROMPT_429:
-            return Failure(status=429)
-        choices = tuple(self._choice(prompt, index) for index in range(prompt.n))
-        return Reply(choices=choices, model=self._speaker(prompt.model))
+        memory = self._memory
+        attempt = self._attempt(prompt, session)
+        try:
+            conversation = self._conversation_of(prompt, attempt, stamp, now)
+        except TemplateFailed as failed:
+            return self._failed("the setting 'conversation'", failed.reason)
+        state = memory.states.get(session, conversation)
+        facts = Facts(prompt, state=state, attempt=attempt)
+        for position in self._index.candidates(facts):
+            rule = self.rules[position]
+            try:
+                groups = rule.matcher.match(facts)
+            except Exception as error:  # noqa: BLE001 -- a condition of the user's may raise any
+                return self._function_failed(rule, TwistedFailure(error))
+            if groups is None:
+                continue
+            answered = memory.answered.get(session, rule.key)
+            chosen = rule.recipe(answered)
+            if chosen is None:
+                continue
+            memory.answered.set(session, rule.key, answered + 1)
+            if rule.set_state is not None:
+                memory.states.set(session, conversation, rule.set_state)
+            number, recipe = chosen
+            if recipe is None:
+                return self._failed(rule.title, "all its replies have been given (then: error)")
+            occasion = self._occasion(facts, groups, answered + 1, stamp, now, rule)
+            return self._given(rule, number, recipe, occasion)
+        return self._unmatched(facts, session)
 
-    def _speaker(self, asked: str) -> str:
-        return asked if self._echo_model or asked in self._models else self._models[0]
+    def explain(self, prompt: Prompt, *, session: str = DEFAULT_SESSION) -> Explanation:
+        """Which rule would answer a prompt now, and why none before it does; nothing is counted.
 
-    def _choice(self, prompt: Prompt, index: int) -> Choice:
-        parts: list[SaidPart] = []
-        thought = REASONING_TOKENS[prompt.reasoning_effort or "none"]
-        if thought:
-            parts.append(Reasoning(tokens=thought))
-        if prompt.tool_choice.mode == "required":
-            chance = chance_for(prompt, self._seed, index)
-            parts.extend(made_calls(prompt, self._answer, chance))
-        elif prompt.format.kind != "text":
-            chance = chance_for(prompt, self._seed, index)
-            parts.append(Text(text=made_json(prompt, self._answer, chance)))
-        elif prompt.spoken:
-            parts.append(Speech(transcript=self._answer))
-        else:
-            parts.append(Text(text=self._answer))
-        return Choice(parts=tuple(parts))
+        The prompt is taken for one that has not been asked before, in a conversation of no state.
+        """
+        facts = Facts(prompt)
+        misses: list[Miss] = []
+        for rule in self.rules:
+            miss = self._miss(rule, facts, session)
+            if miss is None:
+                return Explanation(misses=tuple(misses), rule=rule)
+            misses.append(miss)
+        return Explanation(misses=tuple(misses), rule=None)
+
+    def forget(self, session: str) -> None:
+        """Let a session start afresh."""
+        self._memory.forget(session)
+
+    def _attempt(self, prompt: Prompt, session: str) -> int:
+        if not self._uses_attempts:
+            return 1
+        asked = hashlib.blake2b(msgspec.json.encode(prompt.messages), digest_size=16).digest()
+        attempt = self._memory.attempts.get(session, asked) + 1
+        self._memory.attempts.set(session, asked, attempt)
+        return attempt
+
+    def _conversation_of(self, prompt: Prompt, attempt: int, stamp: Stamp, now: float) -> str:
+        if self._conversation is None:
+            return ""
+        occasion = self._occasion(Facts(prompt, attempt=attempt), {}, 0, stamp, now)
+        return self._conversation.render(Speaking(self._surroundings, occasion, 0).names)
+
+    def _occasion(
+        self,
+        facts: Facts,
+        groups: Mapping[Any, str],
+        count: int,
+        stamp: Stamp,
+        now: float,
+        rule: CompiledRule | None = None,
+    ) -> Occasion:
+        def chance(choice: int) -> random.Random:
+            return stamp.chance(f"reply{choice}")
+
+        asked = facts.prompt.model
+        speaks = self._settings.echo_model or asked in self._settings.models
+        return Occasion(
+            facts=facts,
+            groups=groups,
+            count=count,
+            now=now,
+            chance=chance,
+            speaker=asked if speaks else self._settings.models[0],
+            tool_result=None if rule is None else rule.matcher.tool_result(facts),
+        )
+
+    def _given(
+        self,
+        rule: CompiledRule,
+        number: int,
+        recipe: Recipe | FunctionRecipe,
+        occasion: Occasion,
+    ) -> "Reply | Failure | Deferred[Reply | Failure]":
+        try:
+            if isinstance(recipe, Recipe):
+                return recipe.render(occasion)
+            return self._called(rule, recipe, occasion)
+        except ReplyFailed as failed:
+            where = rule.position(number, failed.path, failed.line)
+            return self._failed(rule.title, f"{where}: {failed.reason}" if where else failed.reason)
+
+    def _called(
+        self, rule: CompiledRule, recipe: FunctionRecipe, occasion: Occasion
+    ) -> "Reply | Failure | Deferred[Reply | Failure]":
+        try:
+            given = recipe.render(occasion)
+        except (BadSchema, ReplyFailed):
+            raise
+        except Exception as error:  # noqa: BLE001 -- a function of the user's may raise anything
+            return self._function_failed(rule, TwistedFailure(error))
+        if isinstance(given, Deferred):
+            given.addErrback(self._later_failed, rule)
+        return given
+
+    def _later_failed(self, failure: TwistedFailure, rule: CompiledRule) -> Any:
+        if failure.check(BadSchema, CancelledError):
+            return failure
+        if failure.check(ReplyFailed):
+            return self._failed(rule.title, failure.getErrorMessage())
+        return self._function_failed(rule, failure)
+
+    def _function_failed(self, rule: CompiledRule, failure: TwistedFailure) -> Failure:
+        if failure.check(BadReply):
+            return self._failed(rule.title, f"its function gave no reply: {failure.value}")
+        self._log.failure("A function of {rule} raised.", failure, rule=rule.title)
+        raised = failure.type.__name__ if failure.type else "something"
+        return _rule_failed(f"{rule.title}: its function raised {raised}: {failure.value}")
+
+    def _failed(self, what: str, reason: str) -> Failure:
+        message = f"{what}: {reason}"
+        self._log.error("{what}: {reason}", what=what, reason=reason)
+        return _rule_failed(message)
+
+    def _unmatched(self, facts: Facts, session: str) -> Failure:
+        message = "No rule matches this request."
+        misses = (self._miss(rule, facts, session) for rule in self.rules if rule.written)
+        nearest = max(filter(None, misses), key=lambda miss: miss.held, default=None)
+        if nearest is not None:  # the first of those of which most conditions hold
+            message += f" The nearest is {nearest.rule.title}: {nearest}."
+        return Failure(status=404, message=message, code="no_rule_matches")
+
+    def _miss(self, rule: CompiledRule, facts: Facts, session: str) -> Miss | None:
+        """Why a rule does not answer, if it does not."""
+        failed = rule.matcher.failure(facts)
+        answers = rule.recipe(self._memory.answered.get(session, rule.key)) is not None
+        if failed is None and answers:
+            return None
+        return Miss(rule=rule, held=rule.matcher.score(facts), failed=failed)
+
+
+def _rule_failed(message: str) -> Failure:
+    return Failure(status=500, message=message, code="rule_failed")

@@ -2,7 +2,7 @@
 
 The schemas are those of draft 2020-12 that SDKs emit (``$ref`` inside the schema, combinations,
 bounds, patterns, formats). They come from untrusted clients, so each value has a budget of work and
-bounds on its size (`fakellm.scenarios.json_schema.limits`); no regular expression of a client is ever
+bounds on its size (`json_schema.limits`); no regular expression of a client is ever
 run by ``re``, and no exception but `UnusableSchema` comes out. Everything follows from the schema
 and from ``chance``: nothing here may read a clock, a hash of a string or the order of a set.
 """

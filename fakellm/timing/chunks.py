@@ -34,12 +34,25 @@ def _grouped(tokens: Sequence[str], size: int) -> Iterator[tuple[str, int]]:
         yield "".join(group), len(group)
 
 
+def without(pieces: Iterable[str], said: int) -> tuple[str, ...]:
+    """What of explicit pieces is left when so many characters, of them or not, have been said."""
+    at = 0
+    left: list[str] = []
+    for piece in pieces:
+        end = at + len(piece)
+        if left or end > said:
+            left.append(piece[max(0, said - at) :])
+        at = end
+    return tuple(left)
+
+
 def _pieces(text: str, pieces: Iterable[str]) -> Iterator[str]:
     at = 0
     for piece in pieces:
-        if piece and at < len(text):
-            yield text[at : at + len(piece)]
-            at += len(piece)
+        if piece and at >= len(text):
+            break
+        yield text[at : at + len(piece)]  # which may be empty, if that is what is wanted
+        at += len(piece)
     if at < len(text):
         yield text[at:]
 

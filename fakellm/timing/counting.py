@@ -7,6 +7,7 @@ JSON text. A count never depends on anything but the prompt.
 
 import msgspec
 
+from fakellm.interfaces import ITokenizer
 from fakellm.model.content import (
     Image,
     Part,
@@ -18,7 +19,6 @@ from fakellm.model.content import (
     ToolResult,
 )
 from fakellm.model.prompt import Message, Prompt
-from fakellm.interfaces import ITokenizer
 
 _PER_MESSAGE = 4
 _PER_NAME = 1

@@ -11,6 +11,7 @@ from itertools import takewhile
 
 from msgspec import Struct, structs
 
+from fakellm.interfaces import ITokenizer
 from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
 from fakellm.model.events import (
     Begin,
@@ -25,10 +26,9 @@ from fakellm.model.events import (
 )
 from fakellm.model.prompt import Prompt
 from fakellm.model.reply import Choice, Chunks, FinishReason, Reply, Usage, UsageOverride
-from fakellm.timing.chunks import cut
+from fakellm.timing.chunks import cut, without
 from fakellm.timing.counting import prompt_tokens
 from fakellm.timing.logprobs import logprob_of
-from fakellm.interfaces import ITokenizer
 
 _Split = Callable[[str], tuple[str, ...]]
 
@@ -99,6 +99,7 @@ def _in_turn(running: list[Iterator[Event]]) -> Iterator[Event]:
 def _choice(prompt: Prompt, index: int, plan: _Plan, *, ends: bool) -> Iterator[Event]:
     yield ChoiceBegin(choice=index, parts=tuple(piece.content for piece in plan.pieces))
     position = 0
+    chunks = plan.chunks
     for number, piece in enumerate(plan.pieces):
         yield PartBegin(choice=index, part=number, content=piece.content)
         if piece.hidden:
@@ -109,15 +110,22 @@ def _choice(prompt: Prompt, index: int, plan: _Plan, *, ends: bool) -> Iterator[
                 logprob = logprob_of(text, position, prompt.logprobs)
                 yield Token(index, number, text, 1, logprob)
                 position += 1
-        elif plan.chunks == "token":
+        elif chunks == "token" or _is_thought(piece, chunks):
             for text in piece.tokens:
                 yield Token(index, number, text)
         else:
-            for text, tokens in cut(piece.tokens, plan.chunks):
+            for text, tokens in cut(piece.tokens, chunks):
                 yield Token(index, number, text, tokens)
+            if isinstance(chunks, tuple):
+                chunks = without(chunks, sum(map(len, piece.tokens)))
         yield PartEnd(choice=index, part=number)
     if ends:
         yield ChoiceEnd(choice=index, finish_reason=plan.finish_reason, stop=plan.stop)
+
+
+def _is_thought(piece: _Piece, chunks: Chunks) -> bool:
+    """Whether exact pieces do not go for it: they are those of what is said."""
+    return isinstance(chunks, tuple) and isinstance(piece.content, Reasoning)
 
 
 def _plan(prompt: Prompt, choice: Choice, split: _Split) -> _Plan:

@@ -9,8 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from fakellm.engine.drain import drain
 from fakellm.engine.service import Engine, Identity
 from fakellm.model.timeline import Cue, Finish, Head
-from fakellm.scenarios.book import Book
 from fakellm.timing.tokens import Splitter
+from tests.engine.books import plain_book
 from tests.engine.wires import NotedWire, UnbreakableWire
 
 GRACE = 3.0
@@ -26,7 +26,7 @@ class DrainTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.virtual = Clock()
-        book = Book(answer="hello world", models=["fake-model"])
+        book = plain_book()
         identity = Identity()
         self.engine = Engine(clock=self.virtual, book=book, tokenizer=Splitter(), identity=identity)
 

@@ -21,6 +21,7 @@ from fakellm.model.reply import Failure
 from fakellm.model.timeline import Cue, Finish, Head, Write
 from fakellm.scenarios.book import Book
 from fakellm.timing.tokens import Splitter
+from tests.engine.books import library, plain_book
 from tests.engine.plain import BrokenError, PlainDialect, PlainEncoder
 from tests.engine.wires import NotedWire
 
@@ -40,7 +41,7 @@ class EngineCase(SynchronousTestCase):
         self.engine = self.make()
 
     def make(self, **settings: Any) -> Engine:
-        book = settings.pop("book", Book(answer="hello world", models=["fake-model"]))
+        book = settings.pop("book", None) or plain_book()
         identity = settings.pop("identity", Identity(seed=7, epoch=1000.0))
         return Engine(
             clock=self.clock, book=book, tokenizer=Splitter(), identity=identity, **settings
@@ -83,7 +84,8 @@ class AnswerTests(EngineCase):
         verifyObject(IEncoder, PlainEncoder(None))
 
     def test_a_decision_to_fail_is_the_dialects_failure(self) -> None:
-        self.assertEqual(self.answer(say="[429]"), [(429,), b"None", "finished"])
+        words = b"Too many requests. Please try again later."
+        self.assertEqual(self.answer(say="[429]"), [(429,), words, "finished"])
 
     def test_a_schema_that_cannot_be_met_is_a_failure_that_names_the_tool(self) -> None:
         tools = [{"name": "f", "parameters": {"type": "string"}}]
@@ -128,7 +130,7 @@ class NestingTests(SynchronousTestCase):
 
     def test_every_depth_is_answered_and_none_with_a_500(self) -> None:
         (endpoint,) = (each for each in ENDPOINTS if each.path == "/v1/chat/completions")
-        book = Book(answer="hello world", models=["fake-model"])
+        book = plain_book()
         engine = Engine(clock=Clock(), book=book, tokenizer=Splitter(), identity=Identity())
         statuses = set()
         for depth in (*range(1, 2000, 37), *range(850, 1010)):
@@ -337,4 +339,51 @@ class RunningTests(EngineCase):
         self.engine.play(slow(1), NotedWire())
         self.engine.drained().addErrback(lambda _: None).cancel()
         self.clock.advance(1)
+        self.assertEqual(self.engine.running, 0)
+
+
+class LaterTests(EngineCase):
+    """Answers that are not decided at once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.rules = library()
+        self.engine = self.make(book=self.rules.book)
+        self.cancelled: list[Deferred[Any]] = []
+        self.deciding: Deferred[Any] = Deferred(self.cancelled.append)
+        self.rules.when().reply(lambda _: self.deciding)
+
+    def ask(self) -> Deferred[None]:
+        received = Received(method="POST", path="/plain", body=b"{}")
+        return self.engine.answer(self.dialect, received, self.wire)
+
+    def test_they_are_played_when_they_are(self) -> None:
+        done = self.ask()
+        self.assertNoResult(done)
+        self.assertEqual((self.wire.done, self.engine.running), ([], 1))
+        self.deciding.callback("later")
+        self.successResultOf(done)
+        self.assertEqual(self.engine.running, 0)
+        self.assertIn(b"later", b"".join(w for w in self.wire.done if isinstance(w, bytes)))
+
+    def test_what_goes_wrong_then_is_told(self) -> None:
+        done = self.ask()
+        self.deciding.errback(BrokenError())
+        self.successResultOf(done)
+        self.assertEqual(self.wire.done[0], (500,))
+        self.assertEqual(len(self.flushLoggedErrors(BrokenError)), 1)
+
+    def test_a_client_that_does_not_wait_stops_the_deciding(self) -> None:
+        done = self.ask()
+        done.cancel()
+        self.successResultOf(done)
+        self.assertEqual(self.cancelled, [self.deciding])
+        self.assertEqual((self.wire.done, self.engine.running), ([], 0))
+
+    def test_a_server_that_ends_breaks_them_off(self) -> None:
+        drained = self.engine.drained()
+        done = self.ask()
+        self.assertEqual(self.engine.abort(), 1)
+        self.successResultOf(done)
+        self.successResultOf(drained)
         self.assertEqual(self.engine.running, 0)

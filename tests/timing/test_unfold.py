@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from fakellm.interfaces import ITokenizer
 from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
 from fakellm.model.events import (
     Begin,
@@ -25,7 +26,6 @@ from fakellm.model.events import (
 from fakellm.model.prompt import Message, Prompt, Received
 from fakellm.model.reply import Choice, FinishReason, Reply, Usage
 from fakellm.timing.counting import prompt_tokens
-from fakellm.interfaces import ITokenizer
 from fakellm.timing.tokens import BytePairs, Splitter
 from fakellm.timing.unfold import unfold
 
