@@ -180,7 +180,7 @@ class Book:
         if self._conversation is None:
             return ""
         occasion = self._occasion(Facts(prompt, attempt=attempt), {}, 0, stamp, now)
-        return self._conversation.render(Speaking(self._surroundings, occasion, 0).names)
+        return self._conversation.render(Speaking(self._surroundings, occasion).names)
 
     def _occasion(
         self,

@@ -6,7 +6,8 @@ the same question gets the same answer, streamed or not, whenever it is asked.
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -33,25 +34,23 @@ class BadSchema(ValueError):
         self.reason = reason
 
 
-def chances(prompt: Prompt, seed: int) -> Iterator[random.Random]:
+class Chances:
     """The generators of all that is made for an answer, one for each of its choices."""
-    asked = _asked(prompt, seed)  # prompts can be large and choices many: digested once
-    for choice in range(prompt.n):
-        yield _chance(asked, choice)
 
+    def __init__(self, prompt: Prompt, seed: int) -> None:
+        self._prompt = prompt
+        self._seed = seed
 
-def chance_for(prompt: Prompt, seed: int, choice: int) -> random.Random:
-    """The generator of all that is made for one choice of an answer."""
-    return _chance(_asked(prompt, seed), choice)
+    def of(self, choice: int) -> random.Random:
+        """The generator of one choice, which begins anew each time."""
+        return random.Random(hashlib.blake2b(b"%d" % choice, key=self._asked).digest())
 
-
-def _asked(prompt: Prompt, seed: int) -> bytes:
-    asked = (seed, prompt.seed, prompt.messages, prompt.tools, prompt.format)
-    return hashlib.blake2b(msgspec.json.encode(asked)).digest()
-
-
-def _chance(asked: bytes, choice: int) -> random.Random:
-    return random.Random(hashlib.blake2b(b"%d" % choice, key=asked).digest())
+    @cached_property
+    def _asked(self) -> bytes:
+        # prompts can be large and choices many: digested once, and only where something is made
+        prompt = self._prompt
+        asked = (self._seed, prompt.seed, prompt.messages, prompt.tools, prompt.format)
+        return hashlib.blake2b(msgspec.json.encode(asked)).digest()
 
 
 def must_call(prompt: Prompt) -> bool:

@@ -125,12 +125,12 @@ class Recipe:
 
     def _rendered(self, occasion: Occasion) -> Reply | Failure:
         prompt, beside = occasion.facts.prompt, self._beside
-        first = Speaking(self._surroundings, occasion, 0)
+        first = Speaking(self._surroundings, occasion)
         headers = tuple((name, fill(first)) for name, fill in beside.headers.values())
         choices: list[Choice] = []
         failure: Failure | None = None
         for number in range(prompt.n):
-            speaking = Speaking(self._surroundings, occasion, number) if number else first
+            speaking = first.other(number) if number else first
             said, failed, chunks = self._said(speaking)
             if failed is not None:
                 failed = _headed(failed, headers)
@@ -262,7 +262,8 @@ class _Compiler:
         for part, path in placed:
             if isinstance(part, schema.PartSpec) and kinds_of(part) == ["file"]:
                 parts, beside = self._file(str(part.file), (*path, "file"))
-                if beside.pieces is not None and len(placed) > 1:
+                alone = len(placed) == 1 and spec.chunks is None
+                if beside.pieces is not None and not alone:
                     # exactly so are they sent only where they are all of the reply
                     parts = [_joined(beside.pieces)]
                     beside = structs.replace(beside, pieces=None)

@@ -15,7 +15,7 @@ from fakellm.interfaces import ITokenizer
 from fakellm.model.content import ToolResult
 from fakellm.model.prompt import Prompt
 from fakellm.scenarios.facts import Facts
-from fakellm.scenarios.made import chance_for
+from fakellm.scenarios.made import Chances
 from fakellm.scenarios.templates import TemplateFailed, functions
 
 
@@ -76,10 +76,21 @@ class ToolResultView:
 class Speaking:
     """One choice of an answer, while it is put together."""
 
-    def __init__(self, surroundings: Surroundings, occasion: Occasion, choice: int) -> None:
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        occasion: Occasion,
+        choice: int = 0,
+        chances: Chances | None = None,
+    ) -> None:
         self.surroundings = surroundings
         self.occasion = occasion
         self._choice = choice
+        self._chances = chances or Chances(self.prompt, surroundings.seed)
+
+    def other(self, choice: int) -> "Speaking":
+        """Another choice of the same answer."""
+        return Speaking(self.surroundings, self.occasion, choice, self._chances)
 
     @property
     def prompt(self) -> Prompt:
@@ -88,7 +99,7 @@ class Speaking:
 
     def made(self) -> random.Random:
         """The generator of what is made from a schema: the same for the same request."""
-        return chance_for(self.prompt, self.surroundings.seed, self._choice)
+        return self._chances.of(self._choice)
 
     @cached_property
     def names(self) -> Mapping[str, Any]:

@@ -1,12 +1,12 @@
 """Requests answered: who is let in, what goes wrong and how it is told, what is running."""
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,7 +23,7 @@ from fakellm.scenarios.book import Book
 from fakellm.timing.tokens import Splitter
 from tests.engine.books import library, plain_book
 from tests.engine.plain import BrokenError, PlainDialect, PlainEncoder
-from tests.engine.wires import NotedWire
+from tests.engine.wires import NotedWire, UnbreakableWire
 
 
 def slow(seconds: float = 10) -> Iterator[Cue]:
@@ -343,47 +343,126 @@ class RunningTests(EngineCase):
 
 
 class LaterTests(EngineCase):
-    """Answers that are not decided at once."""
+    """Answers that a rule's function decides, and takes its time to."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.rules = library()
-        self.engine = self.make(book=self.rules.book)
-        self.cancelled: list[Deferred[Any]] = []
+        self.cancelled: list[object] = []
         self.deciding: Deferred[Any] = Deferred(self.cancelled.append)
-        self.rules.when().reply(lambda _: self.deciding)
+        self.decided_by(lambda _: self.deciding)
+        self.done = self.start()
 
-    def ask(self) -> Deferred[None]:
+    def decided_by(self, function: Callable[[Any], object]) -> None:
+        rules = library()
+        rules.when().reply(function)
+        self.engine = self.make(book=rules.book)
+
+    def start(self) -> Deferred[None]:
         received = Received(method="POST", path="/plain", body=b"{}")
         return self.engine.answer(self.dialect, received, self.wire)
 
-    def test_they_are_played_when_they_are(self) -> None:
-        done = self.ask()
-        self.assertNoResult(done)
-        self.assertEqual((self.wire.done, self.engine.running), ([], 1))
-        self.deciding.callback("later")
-        self.successResultOf(done)
-        self.assertEqual(self.engine.running, 0)
-        self.assertIn(b"later", b"".join(w for w in self.wire.done if isinstance(w, bytes)))
+    def assert_over(self, *told: object) -> None:
+        """The answer is over, and this was told."""
+        self.assertIsNone(self.successResultOf(self.done))
+        self.assertEqual(self.wire.done, [*told])
+        self.assertEqual((self.engine.running, self.clock.getDelayedCalls()), (0, []))
 
-    def test_what_goes_wrong_then_is_told(self) -> None:
-        done = self.ask()
-        self.deciding.errback(BrokenError())
-        self.successResultOf(done)
-        self.assertEqual(self.wire.done[0], (500,))
+    def test_they_are_played_once_they_are_decided(self) -> None:
+        self.assertNoResult(self.done)
+        self.assertEqual((self.engine.running, self.wire.done), (1, []))
+        self.deciding.callback("At last.")
+        self.assert_over((200,), b"At last.", "finished")
+        self.assertEqual(self.cancelled, [])
+
+    def test_what_goes_wrong_then_is_told_and_logged(self) -> None:
+        self.deciding.errback(BrokenError("of all things"))
+        message = b"rule 1: its function raised BrokenError: of all things"
+        self.assert_over((500,), message, "finished")
+        self.assertEqual(len(self.flushLoggedErrors(BrokenError)), 1)
+
+    def test_what_breaks_after_the_decision_is_told_and_logged(self) -> None:
+        with mock.patch.object(Splitter, "split", side_effect=BrokenError):
+            self.deciding.callback("Hi")
+        self.assert_over((500,), b"internal", "finished")
         self.assertEqual(len(self.flushLoggedErrors(BrokenError)), 1)
 
     def test_a_client_that_does_not_wait_stops_the_deciding(self) -> None:
-        done = self.ask()
-        done.cancel()
-        self.successResultOf(done)
+        self.done.cancel()
+        self.assert_over()
         self.assertEqual(self.cancelled, [self.deciding])
-        self.assertEqual((self.wire.done, self.engine.running), ([], 0))
+        self.done.cancel()  # once more changes nothing
+        self.assertEqual(self.cancelled, [self.deciding])
+
+    def test_nobody_waits_for_a_function_that_does_not_stop(self) -> None:
+        waited: list[Deferred[str]] = []
+
+        async def stubborn(_: object) -> str:
+            while True:
+                waited.append(Deferred())
+                try:
+                    return await waited[-1]
+                except CancelledError:
+                    continue
+
+        self.decided_by(stubborn)
+        self.done = self.start()
+        self.done.cancel()
+        self.assert_over()
+        waited[-1].callback("Too late.")
+        self.assert_over()
+
+    def test_a_function_that_gives_up_by_itself_is_told_of(self) -> None:
+        self.deciding.cancel()
+        self.assert_over((500,), b"internal", "finished")
+        self.assertEqual(len(self.flushLoggedErrors(CancelledError)), 1)
+
+    def test_cancelled_while_they_are_played_they_stop(self) -> None:
+        self.wire.pause_after_writes = 1
+        self.deciding.callback("One.")
+        self.assertEqual(self.engine.running, 1)
+        self.done.cancel()
+        self.assert_over((200,), b"One.")
 
     def test_a_server_that_ends_breaks_them_off(self) -> None:
         drained = self.engine.drained()
-        done = self.ask()
         self.assertEqual(self.engine.abort(), 1)
-        self.successResultOf(done)
-        self.successResultOf(drained)
-        self.assertEqual(self.engine.running, 0)
+        self.assert_over("aborted")
+        self.assertIsNone(self.successResultOf(drained))
+        self.assertEqual((self.cancelled, self.engine.abort()), ([self.deciding], 0))
+
+    def test_a_connection_that_cannot_be_broken_off_is_not_waited_for(self) -> None:
+        self.done.cancel()
+        self.deciding, self.wire = Deferred(), UnbreakableWire()
+        self.done = self.start()
+        self.assertEqual(self.engine.abort(), 1)
+        self.assert_over()
+        self.assertEqual(len(self.flushLoggedErrors(ConnectionError)), 1)
+
+    def test_a_connection_may_say_that_it_is_gone_while_it_is_broken_off(self) -> None:
+        with mock.patch.object(self.wire, "abort", side_effect=self.done.cancel):
+            self.assertEqual(self.engine.abort(), 1)
+        self.assert_over()
+        self.assertEqual(self.cancelled, [self.deciding])
+
+    def test_draining_waits_for_them_and_their_playing(self) -> None:
+        drained = self.engine.drained()
+        self.wire.pause_after_writes = 1
+        self.deciding.callback("One.")
+        self.assertNoResult(drained)
+        assert self.wire.producer is not None
+        self.wire.producer.resumeProducing()
+        self.assertIsNone(self.successResultOf(drained))
+
+
+class SessionTests(EngineCase):
+    def test_the_book_is_told_the_time_and_the_session(self) -> None:
+        book = mock.create_autospec(Book, instance=True)
+        book.decide.return_value = Failure(status=418)
+        engine = self.make(book=book)
+        self.clock.advance(2.5)
+        received = Received(
+            method="POST", path="/plain", headers={"x-fakellm-session": "blue"}, body=b"{}"
+        )
+        self.successResultOf(engine.answer(self.dialect, received, self.wire))
+        told = book.decide.call_args.kwargs
+        self.assertEqual((told["now"], told["session"]), (1002.5, "blue"))

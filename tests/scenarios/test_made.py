@@ -8,15 +8,16 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from twisted.trial.unittest import SynchronousTestCase
 
-from fakellm.model.content import Text, ToolCall, ToolResult
+from fakellm.model.content import SaidPart, Text, ToolCall, ToolResult
 from fakellm.model.prompt import AnswerFormat, Message, Prompt, Received, Tool, ToolChoice
 from fakellm.scenarios.made import (
     PARALLEL_CALLS_AT_MOST,
     BadSchema,
+    Chances,
     allowed_tools,
-    chance_for,
-    chances,
+    made_arguments,
     made_calls,
+    made_demand,
     made_json,
     must_call,
 )
@@ -66,7 +67,7 @@ def calls(
         tool_choice=ToolChoice(mode="required", names=tuple(names)),
         parallel_tool_calls=parallel,
     )
-    return made_calls(asked, answer, chance_for(asked, seed, 0))
+    return made_calls(asked, answer, Chances(asked, seed).of(0))
 
 
 class MustCallTests(SynchronousTestCase):
@@ -194,7 +195,7 @@ class ChanceTests(SynchronousTestCase):
     """What is made follows from the server's seed and from what is asked."""
 
     def draws(self, asked: Prompt, seed: int = 0) -> list[float]:
-        return [chance.random() for chance in chances(asked, seed)]
+        return [Chances(asked, seed).of(choice).random() for choice in range(asked.n)]
 
     def test_there_is_a_generator_for_each_choice_and_they_differ(self) -> None:
         draws = self.draws(prompt(n=128))
@@ -202,7 +203,7 @@ class ChanceTests(SynchronousTestCase):
 
     def test_a_single_one_is_that_of_its_choice(self) -> None:
         asked = prompt(n=3)
-        singles = [chance_for(asked, 0, choice).random() for choice in range(3)]
+        singles = [Chances(asked, 0).of(choice).random() for choice in range(3)]
         self.assertEqual(singles, self.draws(asked))
 
     def test_the_same_question_draws_the_same_however_it_is_put(self) -> None:
@@ -227,3 +228,51 @@ class ChanceTests(SynchronousTestCase):
             prompt(format=schema),
         ):
             self.assertNotEqual(self.draws(asked), draws)
+
+
+class ArgumentsTests(SynchronousTestCase):
+    """Arguments of a tool that is called by its name, whether it has to be or not."""
+
+    def arguments(self, name: str, *tools: Tool) -> str:
+        asked = prompt(tools=tools)
+        return made_arguments(asked, name, "hello world", Chances(asked, 0).of(0))
+
+    def test_of_one_that_is_offered_they_fit_its_schema(self) -> None:
+        made = json.loads(self.arguments("place", tool("other"), tool("place", PLACE)))
+        self.assertEqual(set(made), {"city", "days"})
+
+    def test_of_a_custom_tool_they_are_the_answer(self) -> None:
+        note = Tool(name="note", kind="custom")
+        self.assertEqual(self.arguments("note", note), "hello world")
+
+    def test_of_one_that_is_not_they_are_an_empty_object(self) -> None:
+        self.assertEqual(self.arguments("nonesuch", tool("other", PLACE)), "{}")
+
+    def test_of_one_that_nothing_fits_is_told(self) -> None:
+        error = self.assertRaises(BadSchema, self.arguments, "f", tool("f", IMPOSSIBLE))
+        self.assertEqual(error.tool, "f")
+
+
+class DemandTests(SynchronousTestCase):
+    """What is made where a request demands it, be it a call or a format."""
+
+    def made(self, **asked: Any) -> tuple[SaidPart, ...]:
+        wanted = prompt(**asked)
+        return made_demand(wanted, "hello world", Chances(wanted, 0).of(0))
+
+    def test_a_call_that_has_to_be_made(self) -> None:
+        required = ToolChoice(mode="required")
+        made = self.made(tools=(tool("f"),), tool_choice=required)
+        self.assertEqual(made, (ToolCall(name="f", arguments="{}"),))
+        both = self.made(
+            tools=(tool("f"),), tool_choice=required, format=AnswerFormat(kind="json_object")
+        )
+        self.assertEqual(both, made)
+
+    def test_json_of_the_format(self) -> None:
+        (made,) = self.made(format=AnswerFormat(kind="json_schema", schema=PLACE))
+        assert isinstance(made, Text)
+        self.assertEqual(set(json.loads(made.text)), {"city", "days"})
+
+    def test_where_nothing_is_demanded_it_is_the_answer(self) -> None:
+        self.assertEqual(self.made(tools=(tool("f"),)), (Text(text="hello world"),))

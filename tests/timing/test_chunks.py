@@ -1,6 +1,6 @@
-"""The chunks of a stream, where they are not its tokens."""
+"""Cutting text into chunks: nothing is lost, and every token ends in one of them."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -8,55 +8,77 @@ from fakellm.model.reply import Chunks
 from fakellm.timing.chunks import cut, without
 from fakellm.timing.tokens import Splitter
 
-TOKENS = ("Hello", " wor", "ld", "!")
-
-
-def texts(chunks: Chunks, tokens: tuple[str, ...] = TOKENS) -> list[str]:
-    return [text for text, _ in cut(tokens, chunks)]
+few = settings(deadline=None, derandomize=True, max_examples=300, database=None)
+forms = st.one_of(
+    st.sampled_from(["token", "word", "character"]),
+    st.integers(1, 5),
+    st.lists(st.text(alphabet="ab ", max_size=3), max_size=6).map(tuple),
+)
+tokens = st.lists(st.text(alphabet="ab \n", max_size=3)).map(tuple)
 
 
 class CutTests(SynchronousTestCase):
-    def test_by_tokens(self) -> None:
-        self.assertEqual(list(cut(TOKENS, "token")), [(token, 1) for token in TOKENS])
+    def chunks(self, text: str, form: Chunks) -> list[tuple[str, int]]:
+        return list(cut(Splitter().split(text), form))
+
+    def test_by_token(self) -> None:
+        self.assertEqual(self.chunks("hello world", "token"), [("hello", 1), (" world", 1)])
 
     def test_by_so_many_tokens(self) -> None:
-        self.assertEqual(list(cut(TOKENS, 3)), [("Hello world", 3), ("!", 1)])
+        said = "one two three four five"
+        self.assertEqual(self.chunks(said, 2), [("one two", 2), (" three four", 2), (" five", 1)])
+        self.assertEqual(self.chunks(said, 100), [(said, 5)])
 
-    def test_by_words_each_with_the_space_before_it(self) -> None:
-        self.assertEqual(list(cut(TOKENS, "word")), [("Hello", 1), (" world!", 3)])
-        self.assertEqual(texts("word", ("a ", " b ")), ["a", "  b "])
-        self.assertEqual(texts("word", (" ",)), [" "])
+    def test_by_word_with_the_white_space_before_it_and_all_that_is_at_the_end(self) -> None:
+        cut_up = [text for text, _ in self.chunks("  It is,\n\n21 °C. ", "word")]
+        self.assertEqual(cut_up, ["  It", " is,", "\n\n21", " °C. "])
+        self.assertEqual([*cut(("  ",), "word")], [("  ", 1)])
 
-    def test_by_characters_the_last_of_a_token_ends_it(self) -> None:
-        self.assertEqual(list(cut(("ab", "c"), "character")), [("a", 0), ("b", 1), ("c", 1)])
+    def test_by_character_a_token_ends_with_its_last(self) -> None:
+        self.assertEqual([*cut(("ab", "c"), "character")], [("a", 0), ("b", 1), ("c", 1)])
 
-    def test_by_the_very_pieces(self) -> None:
-        self.assertEqual(texts(("Hel", "", "lo world!")), ["Hel", "", "lo world!"])
+    def test_by_pieces_as_far_as_they_go_and_then_the_rest(self) -> None:
+        words = ("ab", "cd", "ef")
+        self.assertEqual([*cut(words, ("abc", "d"))], [("abc", 1), ("d", 1), ("ef", 1)])
+        self.assertEqual([*cut(words, ())], [("abcdef", 3)])
 
-    def test_pieces_that_the_text_ends_before_are_cut_and_left_out(self) -> None:
-        self.assertEqual(texts(("Hel", "lo world! And", "more")), ["Hel", "lo world!"])
+    def test_by_pieces_that_go_further_than_the_text(self) -> None:
+        self.assertEqual([*cut(("ab",), ("a", "bcd", "ef"))], [("a", 0), ("b", 1)])
 
-    def test_what_the_pieces_do_not_have_comes_last(self) -> None:
-        self.assertEqual(texts(("Hel",)), ["Hel", "lo world!"])
+    def test_an_empty_piece_is_a_chunk_of_its_own(self) -> None:
+        self.assertEqual(
+            [*cut(("ab",), ("", "a", "", "b"))], [("", 0), ("a", 0), ("", 0), ("b", 1)]
+        )
 
-    @given(
-        st.text(max_size=50),
-        st.sampled_from(["token", "word", "character"])
-        | st.integers(1, 9)
-        | st.lists(st.text(max_size=9), max_size=5).map(tuple),
-    )
-    def test_nothing_is_lost_and_every_token_ends_once(self, text: str, chunks: Chunks) -> None:
-        tokens = Splitter().split(text)
-        chunked = list(cut(tokens, chunks))
-        self.assertEqual("".join(piece for piece, _ in chunked), text)
-        self.assertEqual(sum(ended for _, ended in chunked), len(tokens))
+    def test_nothing_is_no_chunk(self) -> None:
+        forms: tuple[Chunks, ...] = ("token", "word", "character", 3, ("a",))
+        for form in forms:
+            self.assertEqual([*cut((), form)], [])
+
+    @few
+    @given(tokens, forms)
+    def test_the_text_is_whole_and_every_token_ends_once(
+        self, tokens: tuple[str, ...], form: Chunks
+    ) -> None:
+        chunks = [*cut(tokens, form)]
+        self.assertEqual("".join(text for text, _ in chunks), "".join(tokens))
+        if "".join(tokens):
+            self.assertEqual(sum(ended for _, ended in chunks), len(tokens))
 
 
 class WithoutTests(SynchronousTestCase):
-    """Pieces that are shared by several texts, one after the other."""
+    """What one text has had of the pieces, the next one has not."""
 
-    def test_what_was_said_is_taken_from_the_front(self) -> None:
-        self.assertEqual(without(("Hel", "lo"), 0), ("Hel", "lo"))
-        self.assertEqual(without(("Hel", "lo"), 3), ("lo",))
-        self.assertEqual(without(("Hel", "lo", "!"), 4), ("o", "!"))
-        self.assertEqual(without(("Hel", "lo"), 9), ())
+    def test_whole_pieces_and_the_beginning_of_one(self) -> None:
+        self.assertEqual(without(("ab", "cd", "ef"), 0), ("ab", "cd", "ef"))
+        self.assertEqual(without(("ab", "cd", "ef"), 2), ("cd", "ef"))
+        self.assertEqual(without(("ab", "cd", "ef"), 3), ("d", "ef"))
+        self.assertEqual(without(("ab", "cd", "ef"), 9), ())
+
+    def test_empty_ones_go_with_what_is_before_them(self) -> None:
+        self.assertEqual(without(("ab", "", "cd", "", "ef"), 2), ("cd", "", "ef"))
+
+    @few
+    @given(st.lists(st.text(alphabet="ab", max_size=3), max_size=6).map(tuple), st.integers(0, 20))
+    def test_as_many_characters_go(self, pieces: tuple[str, ...], said: int) -> None:
+        self.assertEqual("".join(without(pieces, said)), "".join(pieces)[said:])

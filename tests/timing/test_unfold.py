@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -24,7 +25,15 @@ from fakellm.model.events import (
     Token,
 )
 from fakellm.model.prompt import Message, Prompt, Received
-from fakellm.model.reply import Choice, FinishReason, Reply, Usage
+from fakellm.model.reply import (
+    Choice,
+    Chunks,
+    Failure,
+    FinishReason,
+    Reply,
+    Usage,
+    UsageOverride,
+)
 from fakellm.timing.counting import prompt_tokens
 from fakellm.timing.tokens import BytePairs, Splitter
 from fakellm.timing.unfold import unfold
@@ -553,3 +562,114 @@ class AnyReplyTests(SynchronousTestCase):
                 scorable = isinstance(choices[choice][token.part], Text | Refusal)
                 scored = asked["logprobs"] is not None and scorable
                 self.assertEqual(token.logprob is not None, scored)
+
+
+class ChunkTests(SynchronousTestCase):
+    """A reply may say how its text is cut, which changes neither its words nor its usage."""
+
+    def tokens(self, chunks: Chunks, *parts: SaidPart, **asked: Any) -> dict[int, list[Token]]:
+        """The tokens of each part."""
+        choice = Choice(parts=parts or ANSWER, chunks=chunks)
+        reply = Reply(choices=(choice,), model="fake-model")
+        found: dict[int, list[Token]] = {}
+        for event in unfold(prompt(**asked), reply, Splitter()):
+            if isinstance(event, Token):
+                found.setdefault(event.part, []).append(event)
+        return found
+
+    def texts(self, chunks: Chunks, *parts: SaidPart, **asked: Any) -> list[list[str]]:
+        return [
+            [token.text for token in part] for part in self.tokens(chunks, *parts, **asked).values()
+        ]
+
+    def test_each_form(self) -> None:
+        long = Text(text="one two three")
+        for chunks, expected in (
+            ("token", ["one", " two", " three"]),
+            ("word", ["one", " two", " three"]),
+            ("character", list("one two three")),
+            (2, ["one two", " three"]),
+            (("on", "e t"), ["on", "e t", "wo three"]),
+        ):
+            self.assertEqual(self.texts(chunks, long), [expected])  # type: ignore[arg-type]
+
+    def test_a_chunk_knows_how_many_tokens_end_in_it(self) -> None:
+        (tokens,) = self.tokens(("hel", "lo wor", "ld")).values()
+        self.assertEqual([token.tokens for token in tokens], [0, 1, 1])
+
+    def test_exact_pieces_go_on_from_part_to_part_but_for_what_is_only_thought(self) -> None:
+        parts = (Reasoning(text="hm so"), Text(text="abcd"), Text(text="efgh"))
+        self.assertEqual(
+            self.texts(("ab", "cde", "f"), *parts),
+            [["hm", " so"], ["ab", "cd"], ["e", "f", "gh"]],
+        )
+
+    def test_other_forms_go_for_what_is_thought_too(self) -> None:
+        self.assertEqual(self.texts("character", Reasoning(text="hm")), [["h", "m"]])
+
+    def test_bounds_are_of_tokens_all_the_same(self) -> None:
+        self.assertEqual(self.texts("character", max_tokens=1), [list("hello")])
+        self.assertEqual(self.texts(("hello wor", "ld"), max_tokens=1), [["hello"]])
+
+    def test_log_probabilities_are_of_tokens_so_tokens_they_are(self) -> None:
+        self.assertEqual(self.texts("character", logprobs=0), [["hello", " world"]])
+
+    @few
+    @given(
+        st.text(max_size=20),
+        st.sampled_from(["token", "word", "character"])
+        | st.integers(1, 4)
+        | st.lists(st.text(max_size=4), max_size=4).map(tuple),
+    )
+    def test_words_and_usage_are_as_ever(self, text: str, chunks: Chunks) -> None:
+        parts = (Text(text=text), ToolCall(name="f", arguments=text))
+
+        def told(chunks: Chunks) -> Told:
+            choice = Choice(parts=parts, chunks=chunks)
+            reply = Reply(choices=(choice,), model="fake-model")
+            return Told(unfold(prompt(), reply, Splitter()))
+
+        cut, whole = told(chunks), told("token")
+        self.assertEqual((cut.texts, cut.usage), (whole.texts, whole.usage))
+
+
+class OwnIdeaTests(SynchronousTestCase):
+    """What a reply says of itself instead of what is true."""
+
+    def reply(self, **fields: Any) -> list[Event]:
+        choices = (Choice(parts=ANSWER), Choice(parts=ANSWER))
+        reply = Reply(choices=choices, model="fake-model", **fields)
+        return list(unfold(prompt(n=2), reply, Splitter()))
+
+    def test_its_name_and_headers_are_in_the_beginning(self) -> None:
+        begin = self.reply(id="x", headers=(("a", "b"),), system_fingerprint="fp")[0]
+        assert isinstance(begin, Begin)
+        self.assertEqual(
+            (begin.id, begin.headers, begin.system_fingerprint), ("x", (("a", "b"),), "fp")
+        )
+
+    def test_parts_of_its_usage(self) -> None:
+        end = self.reply()[-1]
+        assert isinstance(end, End)
+        begin, *_, told = self.reply(usage=UsageOverride(cached=3, completion=0))
+        assert isinstance(told, End)
+        assert isinstance(begin, Begin)
+        self.assertEqual(told.usage, structs.replace(end.usage, cached=3, completion=0))
+        self.assertEqual(begin.prompt_tokens, end.usage.prompt)
+
+    def test_all_of_its_usage(self) -> None:
+        override = UsageOverride(prompt=10, completion=20, reasoning=5, cached=4)
+        begin, *_, told = self.reply(usage=override)
+        assert isinstance(told, End)
+        assert isinstance(begin, Begin)
+        self.assertEqual(told.usage, Usage(prompt=10, completion=20, reasoning=5, cached=4))
+        self.assertEqual(begin.prompt_tokens, 10)
+
+    def test_a_failure_in_mid_answer_comes_in_place_of_every_end(self) -> None:
+        failure = Failure(status=503)
+        events = self.reply(failure=failure)
+        self.assertEqual(events[-1], Failed(failure=failure))
+        kinds = {type(event) for event in events}
+        self.assertFalse(kinds & {ChoiceEnd, End})
+        texts = [event.text for event in events if isinstance(event, Token)]
+        self.assertEqual("".join(sorted(texts)), " world worldhellohello")

@@ -107,9 +107,9 @@ class LanguageCase(MemoryTestCase):
 
         @implementer(ILogObserver)
         def observe(event: LogEvent) -> None:
-            if event.get("log_namespace", "").startswith("fakellm.scenarios"):
-                if event["log_level"] is LogLevel.error:
-                    errors.append(formatEvent(event))
+            ours = event.get("log_namespace", "").startswith("fakellm.scenarios")
+            if ours and event["log_level"] is LogLevel.error:
+                errors.append(formatEvent(event))
 
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)

@@ -602,7 +602,8 @@ class TemplateTests(LanguageCase):
             """
             rules:
               - {when: {user: no}, reply: {refusal: "I say {{ user }}."}}
-              - {when: {user: think}, reply: [{reasoning: {text: "{{ user }}", tokens: "{{ 2 + 3 }}"}}, x]}
+              - when: {user: think}
+                reply: [{reasoning: {text: "{{ user }}", tokens: "{{ 2 + 3 }}"}}, x]
             """,
             lambda llm: (
                 llm.when(user="no").reply(refusal("I say {{ user }}.")),
@@ -684,7 +685,8 @@ class TemplateTests(LanguageCase):
               - {when: {user: json}, reply: {json: {a: ["{{ nope }}"]}}}
               - {when: {user: name}, reply: {tool_call: {name: "{{ nope }}", arguments: {}}}}
               - {when: {user: id}, reply: {tool_call: {name: f, id: "{{ nope }}"}}}
-              - {when: {user: arguments}, reply: {tool_call: {name: f, arguments: {x: "{{ nope }}"}}}}
+              - when: {user: arguments}
+                reply: {tool_call: {name: f, arguments: {x: "{{ nope }}"}}}
               - {when: {user: raw}, reply: {tool_call: {name: f, arguments: "{{ nope }}"}}}
               - {when: {user: status}, reply: {error: "{{ nope }}"}}
               - {when: {user: message}, reply: {error: {status: 500, message: "{{ nope }}"}}}
