@@ -163,6 +163,7 @@ def library_of(config: Config, counting: ITokenizer) -> Library:
             echo_model=config.echo_model,
             strict=config.strict,
             prompt_commands=config.prompt_commands,
+            timing=config.timing,
         ),
         surroundings=Surroundings(tokenizer=counting, seed=config.seed, answer=config.answer),
     )
@@ -190,6 +191,8 @@ def engine_of(
         book=library.book,
         tokenizer=counting,
         identity=Identity(seed=config.seed, fingerprint=_fingerprint(config), epoch=epoch),
+        timings=library.timings,
+        speed=config.speed,
         api_keys=config.api_key,
         strict=config.strict_requests,
     )

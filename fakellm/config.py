@@ -9,10 +9,12 @@ An API key must never appear in a text made here.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from math import isfinite
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
+
+from fakellm.timing.durations import LONGEST, parse_duration
+from fakellm.timing.pace import TimingSpec
 
 LogLevelName = Literal["debug", "info", "warn", "error", "critical"]
 LogFormatName = Literal["text", "json"]
@@ -21,6 +23,9 @@ TokenizerName = Literal["words", "o200k_base", "cl100k_base"]
 _PREFIX = "FAKELLM_"
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,30}")
 _QUANTITY = re.compile(r"([0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})\s*([A-Za-z]*)")
+_NUMBER = re.compile(
+    r"\+?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})(e[+-]?[0-9]{1,3})?", re.IGNORECASE
+)
 _BYTES = {
     "": 1,
     "b": 1,
@@ -31,7 +36,6 @@ _BYTES = {
     "mib": 1024**2,
     "gib": 1024**3,
 }
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRUTH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(
     ("0", "false", "no", "off"), False
 )
@@ -175,20 +179,29 @@ def size() -> Kind:
 
 def duration() -> Kind:
     """A duration in seconds (float, not negative), or text such as ``250ms``, ``1.5s``, ``2m``."""
+    return Kind(
+        expects="a duration such as 250ms, 1.5s, 2m or a number of seconds",
+        take=parse_duration,
+        show=lambda seconds: f"{seconds:g}s",
+    )
+
+
+def factor(shown_when_zero: str) -> Kind:
+    """A number: 0, which is special, or one that times can be multiplied and divided by."""
 
     def take(value: Any) -> float:
-        if isinstance(value, str):
-            value = _quantity(value, _SECONDS)
+        if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+            value = float(value)
         if type(value) not in {int, float}:
             raise TypeError
-        if not isfinite(value) or value < 0:
+        if value != 0 and not 1 / LONGEST <= value <= LONGEST:
             raise ValueError
         return float(value)
 
     return Kind(
-        expects="a duration such as 250ms, 1.5s, 2m or a number of seconds",
+        expects=f"0 or a number from {1 / LONGEST:g} to {LONGEST:g}",
         take=take,
-        show=lambda seconds: f"{seconds:g}s",
+        show=lambda value: f"{value:g}" if value else shown_when_zero,
     )
 
 
@@ -347,6 +360,39 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             kind=one_of(*get_args(TokenizerName)),
         ),
     ] = "words"
+    ttft: Annotated[
+        float,
+        Setting(help="Let this time pass before the first token (TTFT).", kind=duration()),
+    ] = 0.0
+    itl: Annotated[
+        float,
+        Setting(
+            help="Let this time pass from one token to the next: the inter-token latency (ITL).",
+            kind=duration(),
+        ),
+    ] = 0.0
+    tokens_per_second: Annotated[
+        float,
+        Setting(
+            help="Say so many tokens in a second, the other way to say an ITL; 0 for no limit.",
+            kind=factor("no limit"),
+        ),
+    ] = 0.0
+    prefill: Annotated[
+        float,
+        Setting(
+            help="Read so many tokens of the prompt in a second, which adds to the TTFT; 0 for no"
+            " limit.",
+            kind=factor("no limit"),
+        ),
+    ] = 0.0
+    speed: Annotated[
+        float,
+        Setting(
+            help="Divide all times that answers take by this; 0 for no waiting at all.",
+            kind=factor("no waiting"),
+        ),
+    ] = 1.0
     seed: Annotated[
         int,
         Setting(help="Seed every draw of chance, so that a run repeats.", kind=whole_number()),
@@ -377,6 +423,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for setting in SETTINGS:
             value = setting.take(getattr(self, setting.name), setting.name)
             msgspec.structs.force_setattr(self, setting.name, value)
+        if self.itl and self.tokens_per_second:
+            raise BadSetting("itl and tokens_per_second are two ways to say one thing: give one")
+
+    @property
+    def timing(self) -> TimingSpec:
+        """How long answers take where nothing else says so."""
+        return TimingSpec(
+            ttft=self.ttft or None,
+            itl=self.itl or None,
+            tokens_per_second=self.tokens_per_second or None,
+            prefill=self.prefill or None,
+        )
 
     @classmethod
     def of(cls, **settings: Any) -> "Config":

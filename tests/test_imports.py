@@ -1,7 +1,7 @@
 """The architecture, held by a test: imports point one way, and some are kept to one place.
 
-The design's line: tap, cli -> assembly -> web -> engine -> scenarios, timing, faults, dialects ->
-model. Imports under ``if TYPE_CHECKING`` are none: they never happen.
+The design's line: tap, cli -> assembly -> web -> engine -> scenarios -> timing, faults, dialects
+-> model. Imports under ``if TYPE_CHECKING`` are none: they never happen.
 """
 
 import ast
@@ -25,7 +25,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "model",
         "interfaces",
-        "dialects scenarios timing faults",
+        "dialects timing faults",
+        "scenarios",
         "engine",
         "config listening web",
         "logs assembly",

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure as TwistedFailure
 
 from fakellm.engine.player import Player
 from fakellm.interfaces import IDialect, IEncoder, ITokenizer, IWire
-from fakellm.model.events import Event, Failed
+from fakellm.model.events import Failed
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure, Refused, Reply
 from fakellm.model.stamp import Stamp
@@ -20,7 +20,9 @@ from fakellm.model.timeline import Act, Cue
 from fakellm.scenarios.book import Book
 from fakellm.scenarios.made import BadSchema
 from fakellm.scenarios.sessions import session_of
-from fakellm.timing.unfold import unfold
+from fakellm.timing.choice import Timings, in_chunks
+from fakellm.timing.pace import Paced, pace
+from fakellm.timing.unfold import unfolded
 
 _NAMES_NOTED_AT_MOST = 1000
 _NOTED_OF_A_NAME = 100
@@ -88,6 +90,8 @@ class Engine:
         book: decides what is said.
         tokenizer: cuts it into tokens.
         identity: what answers are marked with.
+        timings: chooses how long answers take; without it, they take no time.
+        speed: what all times are divided by; 0 means that nothing takes time.
         api_keys: the keys that are let in; none given, everybody is.
         strict: refuse what the vendor refuses but a fake need not mind.
     """
@@ -99,6 +103,8 @@ class Engine:
         book: Book,
         tokenizer: ITokenizer,
         identity: Identity,
+        timings: Timings | None = None,
+        speed: float = 1.0,
         api_keys: Sequence[str] = (),
         strict: bool = False,
     ) -> None:
@@ -107,6 +113,8 @@ class Engine:
         self._book = book
         self._tokenizer = tokenizer
         self._identity = identity
+        self._timings = Timings() if timings is None else timings
+        self._speed = speed
         self._api_keys = [_key_bytes(key) for key in api_keys]
         self._strict = strict
         self._requests = 0
@@ -240,8 +248,22 @@ class Engine:
     ) -> Iterator[Cue]:
         if isinstance(reply, Failure):
             return _at_once(dialect.failure(reply, stamp))
-        events = unfold(prompt, reply, self._tokenizer)
-        return self._encoded(events, dialect.encoder(prompt, stamp), dialect)
+        paced = self._paced(reply, prompt, stamp)
+        return self._encoded(paced, dialect.encoder(prompt, stamp), dialect)
+
+    def _paced(self, reply: Reply, prompt: Prompt, stamp: Stamp) -> Iterator[Paced]:
+        timing = self._timings.choose(prompt.model, reply.timing, prompt.received.headers)
+        if timing is None:
+            return zip(repeat(0.0), unfolded(prompt, reply, self._tokenizer).events)
+        said = unfolded(prompt, in_chunks(reply, timing), self._tokenizer)
+        return pace(
+            said.events,
+            timing,
+            chance=stamp.chance("timing"),
+            prompt_tokens=said.prompt_tokens,
+            speed=self._speed,
+            tokens=said.tokens,
+        )
 
     def _apology(self, error: Exception, dialect: IDialect, stamp: Stamp) -> Iterator[Cue]:
         """What a client is told of what went wrong, in its dialect's words."""
@@ -258,12 +280,12 @@ class Engine:
         return _at_once(dialect.failure(failure, stamp))
 
     def _encoded(
-        self, events: Iterator[Event], encoder: IEncoder, dialect: IDialect
+        self, paced: Iterator[Paced], encoder: IEncoder, dialect: IDialect
     ) -> Iterator[Cue]:
         try:
-            for event in events:
+            for at, event in paced:
                 for act in encoder.encode(event):
-                    yield 0.0, act
+                    yield at, act
         except Exception:  # noqa: BLE001 -- whatever broke, the client is told in its own words
             self._log.failure("An answer broke off.")
             yield from _at_once(encoder.encode(Failed(failure=dialect.errors.internal())))

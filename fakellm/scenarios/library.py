@@ -21,6 +21,8 @@ from fakellm.scenarios.mistakes import BadScenario, Mistake
 from fakellm.scenarios.replies import Surroundings
 from fakellm.scenarios.rules import CompiledRule, ReplyFunction, compile_loaded, compile_made
 from fakellm.scenarios.words import Conditions, RuleMaker, checked
+from fakellm.timing.choice import Timings
+from fakellm.timing.pace import TimingSpec
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -31,12 +33,14 @@ class Options(Struct, frozen=True, kw_only=True):
         echo_model: let the model asked for speak, whatever its name.
         strict: refuse requests that no written rule matches; a file may turn it on, too.
         prompt_commands: heed ``[500]`` and its like; a file may turn it off, too.
+        timing: how long answers take; a file may say otherwise.
     """
 
     models: tuple[str, ...] = ("fake-model",)
     echo_model: bool = False
     strict: bool = False
     prompt_commands: bool = True
+    timing: TimingSpec = TimingSpec()
 
 
 class Library:
@@ -52,6 +56,7 @@ class Library:
 
     Attributes:
         book: decides by them.
+        timings: chooses how long answers take.
         files: every file that was read.
         warnings: what is legal in them but surely meant otherwise.
     """
@@ -64,6 +69,7 @@ class Library:
         self._surroundings = surroundings
         self._made: list[CompiledRule] = []
         self._made_so_far = 0
+        self.timings = Timings(options.timing)
         self.files: tuple[Path, ...] = ()
         self.warnings: tuple[Mistake, ...] = ()
         self._read(load_paths(paths))

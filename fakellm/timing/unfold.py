@@ -50,8 +50,25 @@ class _Plan(Struct, frozen=True):
     chunks: Chunks = "token"
 
 
+class Unfolded(Struct, frozen=True, kw_only=True):
+    """A reply as events, and what its pace depends on.
+
+    ``prompt_tokens`` is what the client is told; ``tokens`` are those of the longest choice, the
+    hidden ones too.
+    """
+
+    events: Iterator[Event]
+    prompt_tokens: int
+    tokens: int
+
+
 def unfold(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Iterator[Event]:
-    """The events of a reply to a prompt; choices take turns, a token each.
+    """The events of a reply to a prompt; see `unfolded`."""
+    return unfolded(prompt, reply, tokenizer).events
+
+
+def unfolded(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Unfolded:
+    """A reply to a prompt as events; choices take turns, a token each.
 
     All that can go wrong goes wrong here, and not as the events are drawn.
 
@@ -62,8 +79,17 @@ def unfold(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Iterator[Even
     """
     split = cache(tokenizer.split)  # choices often say the same
     plans = [_plan(prompt, choice, split) for choice in reply.choices]
-    usage = _usage(prompt, plans, prompt_tokens(prompt, tokenizer), split)
-    return _events(prompt, reply, plans, _reported(usage, reply.usage))
+    counted = _usage(prompt, plans, prompt_tokens(prompt, tokenizer), split)
+    usage = _reported(counted, reply.usage)
+    return Unfolded(
+        events=_events(prompt, reply, plans, usage),
+        prompt_tokens=usage.prompt,
+        tokens=max(map(_size, plans), default=0),
+    )
+
+
+def _size(plan: _Plan) -> int:
+    return sum(len(piece.tokens) + piece.hidden for piece in plan.pieces)
 
 
 def _events(prompt: Prompt, reply: Reply, plans: list[_Plan], usage: Usage) -> Iterator[Event]:

@@ -1,0 +1,162 @@
+"""The whole server in time: when what comes, on a clock of the test's own."""
+
+import json
+from typing import Any
+
+from tests.servers import CHAT, MemoryTestCase, asking, events_of
+
+
+class Asked:
+    """A question, whose answer's head may not be there yet.
+
+    Attributes:
+        status: of the answer, once there is one.
+        body: what has come of it so far.
+    """
+
+    def __init__(self, case: MemoryTestCase, headers: dict[str, str], fields: dict[str, Any]):
+        if not hasattr(case, "client"):
+            case.serve()
+        client: Any = case.client  # StubTreq makes its methods at run time
+        self.case = case
+        self.start = case.clock.seconds()
+        self.status: int | None = None
+        self.body = b""
+        self.ended = False
+        self.asked = client.request(
+            "POST",
+            f"http://fakellm.example{CHAT}",
+            data=json.dumps(asking(**fields)).encode(),
+            unbuffered=True,
+            headers=headers,
+        )
+        self.asked.addCallback(self._head)
+        case.flush()
+
+    def _head(self, response: Any) -> None:
+        self.status = response.code
+        response.collect(self._more).addCallback(self._end)
+
+    def _more(self, data: bytes) -> None:
+        self.body += data
+
+    def _end(self, _: object) -> None:
+        self.ended = True
+
+    @property
+    def words(self) -> list[str]:
+        """The texts of the deltas that have come so far."""
+        chunks = [json.loads(e.data) for e in events_of(self.body) if e.data != "[DONE]"]
+        texts = [each["delta"].get("content") for c in chunks for each in c["choices"]]
+        return [text for text in texts if text]
+
+    def arrivals(self, step: float = 0.125, seconds: float = 20.0) -> list[float]:
+        """When each delta comes, and last the end, as the clock is advanced."""
+        times: list[float] = []
+        while (now := self.case.clock.seconds() - self.start) < seconds:
+            times += [now] * (len(self.words) - len(times))
+            if self.ended:
+                return [*times, now]
+            self.case.clock.advance(step)
+            self.case.flush()
+        raise AssertionError(f"no end in {seconds} s: {self.body!r}")
+
+    def end(self, step: float = 0.125, seconds: float = 20.0) -> float:
+        """When the whole answer has come."""
+        while (now := self.case.clock.seconds() - self.start) < seconds:
+            if self.ended:
+                return now
+            self.case.clock.advance(step)
+            self.case.flush()
+        raise AssertionError(f"no end in {seconds} s: {self.body!r}")
+
+
+class TimedTestCase(MemoryTestCase):
+    """Tests that look at when answers come."""
+
+    def stream(self, *, headers: dict[str, str] | None = None, **fields: Any) -> Asked:
+        """Ask for a stream."""
+        return Asked(self, headers or {}, {"stream": True, **fields})
+
+    def whole(self, *, headers: dict[str, str] | None = None, **fields: Any) -> Asked:
+        """Ask for an answer in one piece."""
+        return Asked(self, headers or {}, fields)
+
+
+class OptionTests(TimedTestCase):
+    """Timing by the server's options."""
+
+    def test_without_any_all_comes_at_once_and_nothing_is_scheduled(self) -> None:
+        self.assertEqual(self.stream().arrivals(), [0.0, 0.0, 0.0])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_tokens_come_at_the_ttft_and_an_itl_each(self) -> None:
+        self.serve(ttft="1s", itl="250ms", answer="one two three four")
+        self.assertEqual(self.stream().arrivals(), [1.0, 1.25, 1.5, 1.75, 1.75])
+
+    def test_a_whole_answer_takes_as_long_as_its_stream(self) -> None:
+        self.serve(ttft="1s", itl="250ms", answer="one two three four")
+        self.assertEqual(self.whole().end(), 1.75)
+
+    def test_tokens_per_second_are_the_other_way_to_say_an_itl(self) -> None:
+        self.serve(tokens_per_second=4, answer="one two three")
+        self.assertEqual(self.stream().arrivals(), [0.0, 0.25, 0.5, 0.5])
+
+    def test_reading_the_prompt_adds_to_the_ttft(self) -> None:
+        self.serve(answer="one")
+        tokens = self.ask().json["usage"]["prompt_tokens"]
+        self.serve(ttft=1.0, prefill=tokens / 2.0, answer="one")
+        self.assertEqual(self.stream().arrivals(), [3.0, 3.0])
+
+    def test_speed_divides_all_times(self) -> None:
+        self.serve(ttft="1s", itl="500ms", answer="one two", speed=2)
+        self.assertEqual(self.stream().arrivals(), [0.5, 0.75, 0.75])
+
+    def test_speed_0_means_no_waiting(self) -> None:
+        self.serve(ttft="1s", itl="500ms", answer="one two", speed=0)
+        self.assertEqual(self.stream().arrivals(), [0.0, 0.0, 0.0])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(self) -> None:
+        self.serve(ttft="1s")
+        for ask in (self.stream, self.whole):
+            asked = ask()
+            self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+            asked.asked.cancel()
+            self.flush()
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+            self.failureResultOf(asked.asked)
+
+
+class HeaderTests(TimedTestCase):
+    """Timing by the headers of a request, which are over all else."""
+
+    def test_ttft_and_itl(self) -> None:
+        self.serve(ttft="5s", answer="one two")
+        asked = self.stream(headers={"X-FakeLLM-TTFT": "500ms", "X-FakeLLM-ITL": "0.25"})
+        self.assertEqual(asked.arrivals(), [0.5, 0.75, 0.75])
+        self.assertEqual(self.stream().arrivals(), [5.0, 5.0, 5.0])
+
+    def test_one_that_cannot_be_is_refused_by_its_name(self) -> None:
+        for name, value, reason in (
+            ("X-FakeLLM-TTFT", "soon", "'soon' is no duration such as 250ms, 1.5s, 2m or 0.25"),
+            ("X-FakeLLM-ITL", "-1s", "'-1s' is no duration: that is finite and not negative"),
+            ("X-FakeLLM-Profile", "quick", "there is no profile 'quick'"),
+        ):
+            asked = self.whole(headers={name: value})
+            self.assertEqual((asked.status, asked.end()), (400, 0.0))
+            self.assertEqual(
+                json.loads(asked.body)["error"],
+                {
+                    "message": f"{name}: {reason}",
+                    "type": "invalid_request_error",
+                    "param": None,
+                    "code": "invalid_header",
+                },
+            )
+
+
+class WrongOptionTests(TimedTestCase):
+    def test_an_itl_and_a_rate_are_one_too_many(self) -> None:
+        with self.assertRaisesRegex(ValueError, "^itl and tokens_per_second are two ways"):
+            self.serve(itl=1, tokens_per_second=2)
