@@ -86,7 +86,12 @@ class FakeLLM(MultiService):
             about=_about(),
         )
         self.resource: IResource = api.resource()
-        site = FakeSite(self.resource, reactor=self._reactor, max_body=self.config.max_body)
+        site = FakeSite(
+            self.resource,
+            reactor=self._reactor,
+            max_body=self.config.max_body,
+            verbose=self.config.log_level == "debug",
+        )
         self._connections = Connections(site)
         self._listening = Listening(
             self._reactor, self._connections, self.config.listen, self.config.port

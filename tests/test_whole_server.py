@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
+from zope.interface import implementer
 
 from fakellm import FakeLLM
 from fakellm.assembly import VIRTUAL_EPOCH
@@ -484,6 +486,33 @@ class LiveTests(LiveTestCase):
             response = await self.client.get(f"{url}{path}")
             self.assertEqual(response.code, status)
             self.assertEqual([*(await response.json())], ["error"])
+
+
+class AnswerLogTests(LiveTestCase):
+    """What is logged of an answer: a line at the level debug, and without it nothing."""
+
+    async def lines(self, **settings: Any) -> list[str]:
+        lines: list[str] = []
+
+        @implementer(ILogObserver)
+        def observe(event: LogEvent) -> None:
+            line = formatEvent(event)
+            if "/v1/" in line and event.get("log_namespace", "").startswith("fakellm.web"):
+                lines.append(line)
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        url = self.serve(**settings)
+        response = await self.client.post(f"{url}{CHAT}?key=secret", json=HELLO)
+        await response.content()
+        return lines
+
+    async def test_at_debug_it_says_what_was_asked_and_answered_but_not_the_query(self) -> None:
+        (line,) = await self.lines(log_level="debug")
+        self.assertRegex(line, r"^POST /v1/chat/completions 200 \d+ bytes$")
+
+    async def test_at_info_there_is_none(self) -> None:
+        self.assertEqual(await self.lines(), [])
 
 
 class HelperTests(SynchronousTestCase):

@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import Any, cast
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -61,9 +62,14 @@ class FakeSite(Site):
         resource: what is served.
         reactor: for the timeouts of connections.
         max_body: bytes that a request's body may have.
+        verbose: log a line for each answer, at the level debug; else nothing is spent on it.
     """
 
-    def __init__(self, resource: IResource, *, reactor: IReactorTime, max_body: int) -> None:
+    _said = Logger()
+
+    def __init__(
+        self, resource: IResource, *, reactor: IReactorTime, max_body: int, verbose: bool = False
+    ) -> None:
         Site.__init__(
             self,
             resource,
@@ -73,6 +79,15 @@ class FakeSite(Site):
         )
         self.displayTracebacks = False
         self.max_body = max_body
+        self._verbose = verbose
 
-    def log(self, request: object) -> None:
-        """Nothing: answers are logged where they are played."""
+    def log(self, request: Any) -> None:
+        """Log an answer, without the query, in which some clients put their keys."""
+        if self._verbose:
+            self._said.debug(
+                "{method} {path} {status} {bytes} bytes",
+                method=request.method.decode("latin-1"),
+                path=request.path.decode("latin-1"),
+                status=request.code,
+                bytes=request.sentLength,
+            )
