@@ -164,7 +164,7 @@ class Checker:
         written = self._place.written(path)
         if written.get("parts") is not None:
             forms.append("parts")
-        if isinstance(written.get("chunks"), list):
+        if not forms and isinstance(written.get("chunks"), list):
             forms.append("chunks")
         self._exactly_one(forms, path, "a reply is one part or a list of `parts`", "a reply")
         self._part(reply, path)

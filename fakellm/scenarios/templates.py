@@ -12,7 +12,7 @@ offer these names:
 ``match``                 the named groups of the rule's regular expressions: ``match.city``
 ``tool_results``          those the conversation ends with: ``.name``, ``.id``, ``.content``, and
                           ``.json``, its content parsed
-``tool_result``           the last of them
+``tool_result``           the one that the rule's condition is about, else the first of them
 ``headers``, ``query``    of the request, by name: ``headers['x-a']``
 ``json``                  the request's body
 ``now``                   the time in UTC: ``{{ now }}``, ``now.timestamp()``, ``now.strftime(...)``

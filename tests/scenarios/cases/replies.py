@@ -362,6 +362,14 @@ class BesideTests(LanguageCase):
         self.assertEqual(self.pieces("you"), ["Hel", "lo ", "", "you", "!"])
         self.assertEqual(self.said("you"), "Hello you!")
 
+    def test_chunks_that_are_listed_may_stand_beside_the_text_they_cut(self) -> None:
+        self.given(
+            "rules: [{reply: {text: Hello you, chunks: [Hel, lo]}}]",
+            lambda llm: llm.when().reply("Hello you", chunks=["Hel", "lo"]),
+        )
+        self.assertEqual(self.pieces("a"), ["Hel", "lo", " you"])
+        self.assertEqual(self.said("a"), "Hello you")
+
     def test_chunks_cut_the_arguments_of_calls_too(self) -> None:
         self.given(
             "rules: [{reply: {tool_call: {name: f, arguments: {x: 1}}, chunks: character}}]",
