@@ -8,11 +8,11 @@ An API key must never appear in a text made here.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
+from fakellm.spelling import nearest
 from fakellm.timing.durations import LONGEST, parse_duration
 from fakellm.timing.pace import TimingSpec
 
@@ -480,8 +480,8 @@ SETTINGS: tuple[Setting, ...] = tuple(declared(Config))
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean X?"`` for the known word nearest to a wrong one, or ``""``."""
-    near = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest(word, known)
+    return "" if near is None else f"; did you mean {near}?"
 
 
 def config_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> Config:

@@ -12,11 +12,12 @@ from msgspec import UNSET, Struct
 
 from fakellm.scenarios import schema
 from fakellm.scenarios.matching import compile_when
-from fakellm.scenarios.mistakes import Mistake, Position, nearest, shown
+from fakellm.scenarios.mistakes import Mistake, Position, shown
 from fakellm.scenarios.records import read
 from fakellm.scenarios.templates import BadTemplate, compile_template
 from fakellm.scenarios.text_tests import BadRule
 from fakellm.scenarios.yaml_text import HOLE, Document, Spot
+from fakellm.spelling import nearest
 
 Path = tuple[str | int, ...]
 

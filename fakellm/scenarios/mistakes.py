@@ -5,11 +5,12 @@ Python or a library. This module knows no YAML and no rules.
 """
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
+
+from fakellm.spelling import nearest
 
 Severity = Literal["error", "warning"]
 
@@ -17,7 +18,6 @@ Position = tuple[int, int]
 """A line and a column, both from 1 on."""
 
 _SHOWN_AT_MOST = 60
-_NAMES_COMPARED_AT_MOST = 200
 
 
 class Mistake(Struct, frozen=True):
@@ -53,13 +53,6 @@ def in_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
     return tuple(
         sorted(set(mistakes), key=lambda each: (each.file, each.line, each.column, each.message))
     )
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that a wrong one may be a slip for."""
-    # Comparing is costly, and where so many names are known no guess is worth the wait.
-    names = list(known)[:_NAMES_COMPARED_AT_MOST]
-    return next(iter(get_close_matches(word[:_SHOWN_AT_MOST], names, n=1)), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

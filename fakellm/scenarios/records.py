@@ -28,8 +28,9 @@ from msgspec.inspect import (
 )
 
 from fakellm.scenarios import schema
-from fakellm.scenarios.mistakes import Position, did_you_mean, kind_of, nearest, one_of, shown
+from fakellm.scenarios.mistakes import Position, did_you_mean, kind_of, one_of, shown
 from fakellm.scenarios.yaml_text import HOLE, Spot
+from fakellm.spelling import nearest
 
 Complain = Callable[[Position, str], None]
 """Takes a mistake: where and what."""

@@ -6,12 +6,12 @@ never be compiled again for each request.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated
 
 from msgspec import Meta, structs
 
 from fakellm.model.reply import Choice, Failure, Refused, Reply
+from fakellm.spelling import nearest
 from fakellm.timing.durations import BadDuration, parse_duration
 from fakellm.timing.pace import Timing, TimingSpec, compile_timing, merged
 
@@ -133,8 +133,8 @@ class Timings:
 def unknown_profile(name: str, profiles: Mapping[str, object]) -> str:
     """What to say of a profile that is none of these."""
     shown = name if len(name) <= _NAME_SHOWN_AT_MOST else f"{name[:_NAME_SHOWN_AT_MOST]}..."
-    near = get_close_matches(shown, profiles, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, profiles)
+    hint = "" if near is None else f"; did you mean {near!r}?"
     return f"there is no profile {shown!r}{hint}"
 
 
