@@ -68,9 +68,9 @@ class ChatStreamEncoder:
         self._stamp = stamp
         options = self._request.stream_options
         self._usage = bool(options and options.include_usage)
-        self._obfuscated = bool(options and options.include_obfuscation)
+        obfuscated = options is not None and options.include_obfuscation
+        self._noise = stamp.chance("obfuscation") if obfuscated else None
         self._begun = False
-        self._chance = stamp.chance("obfuscation")
         self._parts: dict[tuple[int, int], _Said] = {}  # but those the API keeps to itself
         self._calls: dict[int, int] = {}
         self._voices: dict[int, str] = {}
@@ -231,10 +231,10 @@ class ChatStreamEncoder:
 
     def _chunk(self, begun: bytes, size: int) -> Write:
         """A chunk to which its end is still to come; ``size`` is the length of its text."""
-        if not self._obfuscated:
+        if self._noise is None:
             return Write(begun + b"}\n\n")
         # as the API does: short texts are padded, so that sizes tell nothing of them
-        noise = "".join(self._chance.choices(_NOISE, k=max(1, _OBFUSCATED_TO - size)))
+        noise = "".join(self._noise.choices(_NOISE, k=max(1, _OBFUSCATED_TO - size)))
         return Write(b'%b,"obfuscation":"%b"}\n\n' % (begun, noise.encode()))
 
 
