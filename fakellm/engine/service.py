@@ -22,7 +22,7 @@ from fakellm.scenarios.made import BadSchema
 from fakellm.scenarios.sessions import session_of
 from fakellm.timing.choice import Timings, in_chunks
 from fakellm.timing.pace import Paced, pace
-from fakellm.timing.unfold import unfolded
+from fakellm.timing.unfold import unfold
 
 _NAMES_NOTED_AT_MOST = 1000
 _NOTED_OF_A_NAME = 100
@@ -254,8 +254,8 @@ class Engine:
     def _paced(self, reply: Reply, prompt: Prompt, stamp: Stamp) -> Iterator[Paced]:
         timing = self._timings.choose(prompt.model, reply.timing, prompt.received.headers)
         if timing is None:
-            return zip(repeat(0.0), unfolded(prompt, reply, self._tokenizer).events)
-        said = unfolded(prompt, in_chunks(reply, timing), self._tokenizer)
+            return zip(repeat(0.0), unfold(prompt, reply, self._tokenizer).events)
+        said = unfold(prompt, in_chunks(reply, timing), self._tokenizer)
         return pace(
             said.events,
             timing,

@@ -62,12 +62,7 @@ class Unfolded(Struct, frozen=True, kw_only=True):
     tokens: int
 
 
-def unfold(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Iterator[Event]:
-    """The events of a reply to a prompt; see `unfolded`."""
-    return unfolded(prompt, reply, tokenizer).events
-
-
-def unfolded(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Unfolded:
+def unfold(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Unfolded:
     """A reply to a prompt as events; choices take turns, a token each.
 
     All that can go wrong goes wrong here, and not as the events are drawn.

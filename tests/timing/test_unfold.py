@@ -82,7 +82,7 @@ def events_of(
     """The events of a reply of some choices, each of some parts."""
     made = tuple(Choice(parts=tuple(parts), finish_reason=finish_reason) for parts in choices)
     reply = Reply(choices=made, model="fake-model")
-    return unfold(prompt(n=len(made), **asked), reply, tokenizer or Splitter())
+    return unfold(prompt(n=len(made), **asked), reply, tokenizer or Splitter()).events
 
 
 class Told:
@@ -572,7 +572,7 @@ class ChunkTests(SynchronousTestCase):
         choice = Choice(parts=parts or ANSWER, chunks=chunks)
         reply = Reply(choices=(choice,), model="fake-model")
         found: dict[int, list[Token]] = {}
-        for event in unfold(prompt(**asked), reply, Splitter()):
+        for event in unfold(prompt(**asked), reply, Splitter()).events:
             if isinstance(event, Token):
                 found.setdefault(event.part, []).append(event)
         return found
@@ -627,7 +627,7 @@ class ChunkTests(SynchronousTestCase):
         def told(chunks: Chunks) -> Told:
             choice = Choice(parts=parts, chunks=chunks)
             reply = Reply(choices=(choice,), model="fake-model")
-            return Told(unfold(prompt(), reply, Splitter()))
+            return Told(unfold(prompt(), reply, Splitter()).events)
 
         cut, whole = told(chunks), told("token")
         self.assertEqual((cut.texts, cut.usage), (whole.texts, whole.usage))
@@ -639,7 +639,7 @@ class OwnIdeaTests(SynchronousTestCase):
     def reply(self, **fields: Any) -> list[Event]:
         choices = (Choice(parts=ANSWER), Choice(parts=ANSWER))
         reply = Reply(choices=choices, model="fake-model", **fields)
-        return list(unfold(prompt(n=2), reply, Splitter()))
+        return list(unfold(prompt(n=2), reply, Splitter()).events)
 
     def test_its_name_and_headers_are_in_the_beginning(self) -> None:
         begin = self.reply(id="x", headers=(("a", "b"),), system_fingerprint="fp")[0]

@@ -54,8 +54,10 @@ class SameTests(SynchronousTestCase):
         streamed = prompt_of(**{**request, **spoken}, stream=True, stream_options=options)
         whole = prompt_of(**{**request, **spoken})
         split = tokenizer("words")
-        one = reassembled(chunks_of(body_of(encoded(streamed, unfold(streamed, reply, split)))))
-        other = json.loads(body_of(encoded(whole, unfold(whole, reply, split))))
+        one = reassembled(
+            chunks_of(body_of(encoded(streamed, unfold(streamed, reply, split).events)))
+        )
+        other = json.loads(body_of(encoded(whole, unfold(whole, reply, split).events)))
         self.assertEqual(_compared(one), _compared(other))
 
 
