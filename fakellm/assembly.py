@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 from twisted.application.service import MultiService, Service
@@ -22,8 +22,8 @@ from fakellm.interfaces import ITokenizer
 from fakellm.listening import Listening
 from fakellm.scenarios.library import Library, Options
 from fakellm.scenarios.mistakes import BadScenario, Mistake
-from fakellm.scenarios.replies import Surroundings
-from fakellm.scenarios.words import RuleMaker, Test
+from fakellm.scenarios.speaking import Surroundings
+from fakellm.scenarios.words import Conditions, RuleMaker, Test
 from fakellm.timing.tokens import tokenizer
 from fakellm.web.api import Api
 from fakellm.web.connections import Connections
@@ -106,7 +106,7 @@ class FakeLLM(MultiService):
         """Where it listens, once started: base URLs without a path."""
         return self._listening.urls
 
-    def when(self, test: Test | None = None, /, **conditions: Any) -> RuleMaker:
+    def when(self, test: Test | None = None, /, **conditions: Unpack[Conditions]) -> RuleMaker:
         """Begin a rule in Python, which comes before those of files.
 
         ``llm.when(user=contains("hello"), step=1).reply(text("Hi"))``: by name the conditions that

@@ -18,16 +18,11 @@ from fakellm.scenarios.facts import Facts
 from fakellm.scenarios.index import RuleIndex
 from fakellm.scenarios.made import BadSchema
 from fakellm.scenarios.matching import Failed
-from fakellm.scenarios.replies import (
-    BadReply,
-    Occasion,
-    Recipe,
-    ReplyFailed,
-    Speaking,
-    Surroundings,
-)
+from fakellm.scenarios.parts import BadReply
+from fakellm.scenarios.replies import Recipe, ReplyFailed
 from fakellm.scenarios.rules import CompiledRule, FunctionRecipe
 from fakellm.scenarios.sessions import DEFAULT_SESSION, Memory
+from fakellm.scenarios.speaking import Occasion, Speaking, Surroundings
 from fakellm.scenarios.templates import Template, TemplateFailed, compile_template
 
 

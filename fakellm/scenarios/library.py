@@ -18,8 +18,8 @@ from fakellm.scenarios.load import load_paths, load_text
 from fakellm.scenarios.loaded import Loaded
 from fakellm.scenarios.matching import Test
 from fakellm.scenarios.mistakes import BadScenario, Mistake
-from fakellm.scenarios.replies import Surroundings
 from fakellm.scenarios.rules import CompiledRule, ReplyFunction, compile_loaded, compile_made
+from fakellm.scenarios.speaking import Surroundings
 from fakellm.scenarios.words import Conditions, RuleMaker, checked
 from fakellm.timing.choice import Timings
 from fakellm.timing.pace import TimingSpec

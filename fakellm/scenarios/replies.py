@@ -28,20 +28,6 @@ from fakellm.scenarios.parts import (
 from fakellm.scenarios.speaking import Occasion, Speaking, Surroundings
 from fakellm.scenarios.templates import TemplateFailed
 
-__all__ = [
-    "REASONING_TOKENS",
-    "BadReply",
-    "Occasion",
-    "Path",
-    "ReadFile",
-    "Recipe",
-    "ReplyFailed",
-    "Speaking",
-    "Surroundings",
-    "as_reply",
-    "compile_reply",
-]
-
 REASONING_TOKENS = {
     "none": 0,
     "minimal": 16,

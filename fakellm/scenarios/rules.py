@@ -11,16 +11,10 @@ from fakellm.model.reply import Failure, Reply
 from fakellm.scenarios import schema
 from fakellm.scenarios.loaded import LoadedRule
 from fakellm.scenarios.matching import Matcher, Test, compile_when
-from fakellm.scenarios.replies import (
-    BadReply,
-    Occasion,
-    Path,
-    Recipe,
-    Surroundings,
-    as_reply,
-    compile_reply,
-)
+from fakellm.scenarios.parts import BadReply, Path
+from fakellm.scenarios.replies import Recipe, as_reply, compile_reply
 from fakellm.scenarios.sessions import RuleKey
+from fakellm.scenarios.speaking import Occasion, Surroundings
 
 ReplyFunction = Callable[[Prompt], Any]
 """A reply in Python: a function of the prompt that gives a reply, a text, a part or a list of them.

@@ -10,8 +10,8 @@ from fakellm.engine.drain import drain
 from fakellm.engine.service import Engine, Identity
 from fakellm.model.timeline import Cue, Finish, Head
 from fakellm.timing.tokens import Splitter
-from tests.engine.books import plain_book
 from tests.engine.wires import NotedWire, UnbreakableWire
+from tests.scenarios import libraries
 
 GRACE = 3.0
 
@@ -26,7 +26,7 @@ class DrainTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.virtual = Clock()
-        book = plain_book()
+        book = libraries.book()
         identity = Identity()
         self.engine = Engine(clock=self.virtual, book=book, tokenizer=Splitter(), identity=identity)
 

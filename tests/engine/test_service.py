@@ -21,9 +21,9 @@ from fakellm.model.reply import Failure
 from fakellm.model.timeline import Cue, Finish, Head, Write
 from fakellm.scenarios.book import Book
 from fakellm.timing.tokens import Splitter
-from tests.engine.books import library, plain_book
 from tests.engine.plain import BrokenError, PlainDialect, PlainEncoder
 from tests.engine.wires import NotedWire, UnbreakableWire
+from tests.scenarios import libraries
 
 
 def slow(seconds: float = 10) -> Iterator[Cue]:
@@ -41,7 +41,7 @@ class EngineCase(SynchronousTestCase):
         self.engine = self.make()
 
     def make(self, **settings: Any) -> Engine:
-        book = settings.pop("book", None) or plain_book()
+        book = settings.pop("book", None) or libraries.book()
         identity = settings.pop("identity", Identity(seed=7, epoch=1000.0))
         return Engine(
             clock=self.clock, book=book, tokenizer=Splitter(), identity=identity, **settings
@@ -130,7 +130,7 @@ class NestingTests(SynchronousTestCase):
 
     def test_every_depth_is_answered_and_none_with_a_500(self) -> None:
         (endpoint,) = (each for each in ENDPOINTS if each.path == "/v1/chat/completions")
-        book = plain_book()
+        book = libraries.book()
         engine = Engine(clock=Clock(), book=book, tokenizer=Splitter(), identity=Identity())
         statuses = set()
         for depth in (*range(1, 2000, 37), *range(850, 1010)):
@@ -353,7 +353,7 @@ class LaterTests(EngineCase):
         self.done = self.start()
 
     def decided_by(self, function: Callable[[Any], object]) -> None:
-        rules = library()
+        rules = libraries.library()
         rules.when().reply(function)
         self.engine = self.make(book=rules.book)
 

@@ -10,11 +10,33 @@ from fakellm.model.reply import Failure, Reply
 from fakellm.model.stamp import Stamp
 from fakellm.scenarios.book import Book
 from fakellm.scenarios.library import Library, Options
-from fakellm.scenarios.replies import Surroundings
+from fakellm.scenarios.speaking import Surroundings
 from fakellm.timing.tokens import Splitter
 
 NOW = 1_767_225_600.0
 """The beginning of 2026."""
+
+AGENT = r"""
+rules:
+  - name: weather, first the tool
+    when:
+      user: {matches: 'weather in (?P<city>\w+)'}
+      tool: get_weather
+      step: 1
+    reply:
+      - text: Let me look.
+      - tool_call: {name: get_weather, arguments: {city: "{{ match.city }}"}}
+  - name: weather, then the answer
+    when: {tool_result: {name: get_weather}}
+    reply: "It is {{ tool_result.json.celsius }} °C in {{ tool_result.json.city }}."
+  - name: flaky
+    when: {user: flaky}
+    replies:
+      - error: 429
+      - error: {status: 503, message: Try later}
+      - text: Third time lucky
+"""
+"""A whole conversation with a tool, and one that fails twice."""
 
 
 def library(*paths: Any, seed: int = 0, answer: str = "hello world", **options: Any) -> Library:

@@ -8,28 +8,8 @@ import openai
 from twisted.internet.defer import Deferred
 
 from tests.questions import WEATHER
+from tests.scenarios.libraries import AGENT
 from tests.sdk import AsyncSdk, SdkTestCase
-
-SCENARIO = r"""
-rules:
-  - name: weather, first the tool
-    when:
-      user: {matches: 'weather in (?P<city>\w+)'}
-      tool: get_weather
-      step: 1
-    reply:
-      - text: Let me look.
-      - tool_call: {name: get_weather, arguments: {city: "{{ match.city }}"}}
-  - name: weather, then the answer
-    when: {tool_result: {name: get_weather}}
-    reply: "It is {{ tool_result.json.celsius }} °C in {{ tool_result.json.city }}."
-  - name: flaky
-    when: {user: flaky}
-    replies:
-      - error: 429
-      - error: {status: 503, message: Try later}
-      - text: Third time lucky
-"""
 
 CELSIUS = {"Paris": 21, "Oslo": -3}
 
@@ -43,7 +23,7 @@ class AgentTests(SdkTestCase):
     def setUp(self) -> None:
         super().setUp()
         path = Path(self.mktemp())
-        path.write_text(SCENARIO, encoding="utf-8")
+        path.write_text(AGENT, encoding="utf-8")
         self.serve(scenario=[str(path)])
 
     async def turn(self, talk: list[Any]) -> Any:

@@ -23,31 +23,11 @@ from fakellm.scenarios.load import (
 from fakellm.scenarios.mistakes import BadScenario, Mistake, did_you_mean, shown
 from fakellm.scenarios.records import read
 from fakellm.scenarios.yaml_text import HOLE, read_yaml
+from tests.scenarios.libraries import AGENT
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=150)
 
 OURS = Path(schema.__file__).parent
-
-EXAMPLE = r"""
-rules:
-  - name: weather, first the tool
-    when:
-      user: {matches: 'weather in (?P<city>\w+)'}
-      tool: get_weather
-      step: 1
-    reply:
-      - text: Let me look.
-      - tool_call: {name: get_weather, arguments: {city: "{{ match.city }}"}}
-  - name: weather, then the answer
-    when: {tool_result: {name: get_weather}}
-    reply: "It is {{ tool_result.json.celsius }} °C in {{ tool_result.json.city }}."
-  - name: flaky
-    when: {user: flaky}
-    replies:
-      - error: 429
-      - error: {status: 503, message: Try later}
-      - text: Third time lucky
-"""
 
 
 WORDS = [
@@ -107,7 +87,7 @@ def told_of(text: str) -> list[str]:
 
 class TextTests(SynchronousTestCase):
     def test_the_example_of_the_language(self) -> None:
-        loaded = load_text(EXAMPLE, folder=Path())
+        loaded = load_text(AGENT, folder=Path())
         self.assertEqual(loaded.warnings, ())
         self.assertEqual(
             [each.rule.name for each in loaded.rules],
@@ -632,7 +612,7 @@ class EditorSchemaTests(SynchronousTestCase):
             self.assertTrue(definition["description"])
 
     def test_the_example_and_our_own_files_are_valid(self) -> None:
-        for text in (EXAMPLE, *(path.read_text() for path in OURS.glob("*.yml"))):
+        for text in (AGENT, *(path.read_text() for path in OURS.glob("*.yml"))):
             self.assert_valid(text)
 
     def test_everything_that_loads_is_valid(self) -> None:
