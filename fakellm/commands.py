@@ -273,14 +273,30 @@ class _Answer:
         self.status = status
         self._headers = {name.lower(): value for name, value in headers}
 
+    def head_bytes(self, status: int, headers: Iterable[tuple[str, str]]) -> bytes:
+        self.head(status, headers)
+        return b""
+
+    def flush(self) -> None:
+        """The head is not shown."""
+
     def write(self, data: bytes) -> None:
         self._body += data
 
-    def finish(self) -> None:
+    def raw(self, data: bytes) -> None:
+        self._body += data
+
+    def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
         """Nothing follows."""
+
+    def close(self) -> None:
+        self._body += b"(here the connection is closed)"
 
     def abort(self) -> None:
         self._body += b"(here the connection breaks off)"
+
+    def shut(self, seconds: float, *, refused: bool, connections: int | None) -> None:
+        """There are no connections here."""
 
     def register(self, producer: object) -> None:
         """It reads everything."""

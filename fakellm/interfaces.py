@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from zope.interface import Attribute, Interface
 
 from fakellm.model.events import Event
+from fakellm.model.framing import Framing
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure
 from fakellm.model.stamp import Stamp
+from fakellm.model.standing import Exceeded, Standing
 from fakellm.model.timeline import Act
 
 
@@ -45,6 +47,21 @@ class IErrorWords(Interface):
     def internal() -> Failure:
         """The fake itself is at fault."""
 
+    def overloaded(status: int) -> Failure:
+        """Too many answers wait already; ``status`` is 429 or 503."""
+
+    def limited(over: Exceeded, model: str) -> Failure:
+        """A limit on requests or tokens is reached, by a request for ``model``."""
+
+    def quota_used_up(model: str) -> Failure:
+        """A quota that does not refill is used up."""
+
+    def too_many_running(limit: int, model: str) -> Failure:
+        """``limit`` answers are running already."""
+
+    def too_long(window: int, prompt: int, bound: int) -> Failure:
+        """A prompt of so many tokens, with an answer's bound, is over the model's ``window``."""
+
 
 class IDialect(Interface):
     """A vendor's wire format: a pure codec."""
@@ -66,8 +83,11 @@ class IDialect(Interface):
             Refused: the request breaks the vendor's rules.
         """
 
-    def encoder(prompt: Prompt, stamp: Stamp) -> IEncoder:
+    def encoder(prompt: Prompt, stamp: Stamp, framing: Framing) -> IEncoder:
         """A fresh encoder for one answer."""
+
+    def limit_headers(standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
+        """How the client stands with its limits, at most one for each unit, in headers."""
 
     def failure(failure: Failure, stamp: Stamp) -> tuple[Act, ...]:
         """A whole answer that is an error."""
@@ -102,16 +122,31 @@ class IWire(Interface):
     """A client's connection, as much of it as one answer may use."""
 
     def head(status: int, headers: Iterable[tuple[str, str]]) -> None:
-        """Send status and headers."""
+        """Send status and headers, with what follows, or by `flush`."""
+
+    def head_bytes(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
+        """Begin an answer like `head`, but give its bytes, for `raw` to send; empty if sent."""
+
+    def flush() -> None:
+        """Send the head now, if it was not."""
 
     def write(data: bytes) -> None:
         """Send bytes of the body."""
 
-    def finish() -> None:
-        """End the body properly; nothing may follow."""
+    def raw(data: bytes) -> None:
+        """Send bytes outside HTTP's framing of the body, where there is a connection to break."""
+
+    def finish(trailers: Iterable[tuple[str, str]] = ()) -> None:
+        """End the body properly, and send trailers where that is possible; nothing may follow."""
+
+    def close() -> None:
+        """Close the connection once what was written is sent; nothing may follow."""
 
     def abort() -> None:
-        """Break the connection off; nothing may follow."""
+        """Reset the connection once what was written has reached the client; nothing may follow."""
+
+    def shut(seconds: float, *, refused: bool, connections: int | None) -> None:
+        """Turn new connections away; see `fakellm.model.timeline.Shut`."""
 
     def register(producer: object) -> None:
         """Let an `IPushProducer` know when the client does not read."""

@@ -25,7 +25,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "model spelling",
         "interfaces",
-        "dialects timing faults",
+        "dialects timing",
+        "faults",
         "scenarios",
         "engine",
         "config listening web",

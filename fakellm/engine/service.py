@@ -13,6 +13,7 @@ from twisted.python.failure import Failure as TwistedFailure
 from fakellm.engine.player import Player
 from fakellm.interfaces import IDialect, IEncoder, ITokenizer, IWire
 from fakellm.model.events import Failed
+from fakellm.model.framing import DEFAULT_FRAMING
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure, Refused, Reply
 from fakellm.model.stamp import Stamp
@@ -249,7 +250,7 @@ class Engine:
         if isinstance(reply, Failure):
             return _at_once(dialect.failure(reply, stamp))
         paced = self._paced(reply, prompt, stamp)
-        return self._encoded(paced, dialect.encoder(prompt, stamp), dialect)
+        return self._encoded(paced, dialect.encoder(prompt, stamp, DEFAULT_FRAMING), dialect)
 
     def _paced(self, reply: Reply, prompt: Prompt, stamp: Stamp) -> Iterator[Paced]:
         timing = self._timings.choose(prompt.model, reply.timing, prompt.received.headers)

@@ -6,27 +6,70 @@ from msgspec import Struct
 
 
 class Head(Struct, frozen=True):
-    """Send the status and the headers (names as the vendor writes them)."""
+    """Send the status and the headers (names as the vendor writes them).
+
+    With ``over`` above 0 its bytes trickle out, in pieces, over so many seconds.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
+    over: float = 0.0
 
 
 class Write(Struct, frozen=True):
-    """Send bytes of the body."""
+    """Send bytes of the body.
+
+    ``apart`` keeps them from sharing a TCP segment with what goes before or after. ``token`` marks
+    what may be left out of a stream that has to keep up.
+    """
 
     data: bytes
+    apart: bool = False
+    token: bool = False
+
+
+class Raw(Struct, frozen=True):
+    """Send bytes as they are, outside HTTP's framing of the body; ``apart`` is as in `Write`."""
+
+    data: bytes
+    apart: bool = False
 
 
 class Finish(Struct, frozen=True):
     """End the body properly."""
 
 
+class Close(Struct, frozen=True):
+    """Close the connection (FIN) where it is, once what was written is sent."""
+
+
 class Abort(Struct, frozen=True):
-    """Break the connection off."""
+    """Break the connection off (RST), once what was written has reached the client."""
 
 
-Act = Head | Write | Finish | Abort
+class Hold(Struct, frozen=True):
+    """Stand still at a gate of this name until it is opened; all that follows is later by that."""
+
+    gate: str
+
+
+class Nothing(Struct, frozen=True):
+    """Nothing is sent: something was said that goes out later, or nothing ever will be."""
+
+
+class Shut(Struct, frozen=True):
+    """Have new connections turned away for so many ``seconds``.
+
+    ``refused`` ones find nobody listening; others are accepted and closed at once, and of those no
+    more than ``connections``, where that is given.
+    """
+
+    seconds: float
+    refused: bool
+    connections: int | None = None
+
+
+Act = Head | Write | Raw | Finish | Close | Abort | Hold | Nothing | Shut
 Cue = tuple[float, Act]
-"""An act and the time it is due, in seconds since the request was received."""
+"""An act and the time it is due, in seconds since the request was received; may be infinite."""
 Timeline = Iterator[Cue]

@@ -52,12 +52,33 @@ class RequestWire:
             # setHeader would fold two of a kind into one
             self._request.responseHeaders.addRawHeader(name, value)
 
+    def head_bytes(self, status: int, headers: Iterable[tuple[str, str]]) -> bytes:
+        """See `IWire`."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """See `IWire`."""
+        if not self._gone:
+            self._request.write(b"")
+
     def write(self, data: bytes) -> None:
         """See `IWire`."""
         if not self._gone:
             self._request.write(data)
 
-    def finish(self) -> None:
+    def raw(self, data: bytes) -> None:
+        """See `IWire`."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """See `IWire`."""
+        raise NotImplementedError
+
+    def shut(self, seconds: float, *, refused: bool, connections: int | None) -> None:
+        """See `IWire`."""
+        raise NotImplementedError
+
+    def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:  # noqa: ARG002 -- to come
         """See `IWire`."""
         if not self._gone:
             self._request.finish()

@@ -13,9 +13,11 @@ from zope.interface import implementer
 from fakellm.interfaces import IDialect, IEncoder, IErrorWords
 from fakellm.model.content import Text
 from fakellm.model.events import Begin, End, Event, Failed, Token
+from fakellm.model.framing import Framing
 from fakellm.model.prompt import AnswerFormat, Message, Prompt, Received, Tool, ToolChoice
 from fakellm.model.reply import Failure, Refused
 from fakellm.model.stamp import Stamp
+from fakellm.model.standing import Exceeded, Standing
 from fakellm.model.timeline import Act, Finish, Head, Write
 
 
@@ -46,6 +48,23 @@ class PlainErrors:
     def internal(self) -> Failure:
         return Failure(status=500, message="internal")
 
+    def overloaded(self, status: int) -> Failure:
+        return Failure(status=status, message="overloaded")
+
+    def limited(self, over: Exceeded, model: str) -> Failure:
+        return Failure(
+            status=429, message=f"{model}: {over.unit}: {over.used} of {over.limit} used"
+        )
+
+    def quota_used_up(self, model: str) -> Failure:
+        return Failure(status=429, message=f"{model}: quota")
+
+    def too_many_running(self, limit: int, model: str) -> Failure:
+        return Failure(status=429, message=f"{model}: {limit} running")
+
+    def too_long(self, window: int, prompt: int, bound: int) -> Failure:
+        return Failure(status=400, message=f"{prompt} and {bound} are over {window}")
+
 
 @implementer(IDialect)
 class PlainDialect:
@@ -54,6 +73,7 @@ class PlainDialect:
 
     def __init__(self) -> None:
         self.stamps: list[Stamp] = []
+        self.framing: Framing | None = None
 
     def api_key(self, received: Received) -> str | None:
         return received.headers.get("key")
@@ -78,11 +98,15 @@ class PlainDialect:
             wire=asked.get("fail"),
         )
 
-    def encoder(self, prompt: Prompt, stamp: Stamp) -> IEncoder:
+    def encoder(self, prompt: Prompt, stamp: Stamp, framing: Framing) -> IEncoder:
         self.stamps.append(stamp)
+        self.framing = framing
         if prompt.wire == "encoder":
             raise BrokenError
         return PlainEncoder(prompt.wire)
+
+    def limit_headers(self, standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
+        return tuple((each.unit, f"{each.remaining} of {each.limit}") for each in standings)
 
     def failure(self, failure: Failure, stamp: Stamp) -> tuple[Act, ...]:
         self.stamps.append(stamp)

@@ -24,6 +24,7 @@ class NotedWire:
         self.producer: IPushProducer | None = None
         self.pause_after_writes = 0
         self.resumes = False
+        self.trailers: tuple[tuple[str, str], ...] = ()
 
     @property
     def body(self) -> bytes:
@@ -42,11 +43,27 @@ class NotedWire:
                 if self.resumes:
                     self.producer.resumeProducing()
 
-    def finish(self) -> None:
+    def head_bytes(self, status: int, headers: Iterable[tuple[str, str]]) -> bytes:
+        return f"{status} {[*headers]}".encode()
+
+    def flush(self) -> None:
+        self.done.append("flushed")
+
+    def raw(self, data: bytes) -> None:
+        self.done.append(("raw", data))
+
+    def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
         self.done.append("finished")
+        self.trailers = tuple(trailers)
+
+    def close(self) -> None:
+        self.done.append("closed")
 
     def abort(self) -> None:
         self.done.append("aborted")
+
+    def shut(self, seconds: float, *, refused: bool, connections: int | None) -> None:
+        self.done.append(("shut", seconds, refused, connections))
 
     def register(self, producer: object) -> None:
         self.producer = IPushProducer(producer)
@@ -66,8 +83,8 @@ class HastyWire(NotedWire):
         super().register(producer)
         self._left = self.producer
 
-    def finish(self) -> None:
-        super().finish()
+    def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
+        super().finish(trailers)
         self._leave()
 
     def abort(self) -> None:

@@ -9,10 +9,13 @@ from fakellm.dialects.openai.chat_decode import decode_chat
 from fakellm.dialects.openai.chat_stream import ChatStreamEncoder
 from fakellm.dialects.openai.chat_whole import ChatWholeEncoder
 from fakellm.dialects.openai.errors import OpenAIErrors, document_acts, failure_acts
+from fakellm.dialects.openai.limits import limit_headers
 from fakellm.interfaces import IDialect, IEncoder, IErrorWords, IModelLister
+from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure
 from fakellm.model.stamp import Stamp
+from fakellm.model.standing import Standing
 from fakellm.model.timeline import Act
 
 _BEARER = "bearer "
@@ -37,10 +40,15 @@ class OpenAIChat:
         key = self.api_key(received)
         return decode_chat(received, dialect=self.name, strict=strict, api_key=key)
 
-    def encoder(self, prompt: Prompt, stamp: Stamp) -> IEncoder:
+    def encoder(self, prompt: Prompt, stamp: Stamp, framing: Framing = DEFAULT_FRAMING) -> IEncoder:
         """See `IDialect`."""
-        make = ChatStreamEncoder if prompt.stream else ChatWholeEncoder
-        return make(prompt, stamp)
+        if prompt.stream:
+            return ChatStreamEncoder(prompt, stamp, framing)
+        return ChatWholeEncoder(prompt, stamp)
+
+    def limit_headers(self, standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
+        """See `IDialect`."""
+        return limit_headers(standings)
 
     def failure(self, failure: Failure, stamp: Stamp) -> tuple[Act, ...]:
         """See `IDialect`."""

@@ -29,6 +29,7 @@ from fakellm.model.events import (
     PartEnd,
     Token,
 )
+from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Finish, Head, Write
@@ -63,8 +64,9 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True):
 class ChatStreamEncoder:
     """Events in, ``chat.completion.chunk`` events out."""
 
-    def __init__(self, prompt: Prompt, stamp: Stamp) -> None:
+    def __init__(self, prompt: Prompt, stamp: Stamp, framing: Framing = DEFAULT_FRAMING) -> None:
         self._request: ChatRequest = prompt.wire
+        self._framing = framing
         self._stamp = stamp
         options = self._request.stream_options
         self._usage = bool(options and options.include_usage)

@@ -14,6 +14,7 @@ from fakellm.interfaces import IErrorWords
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure, Refused
 from fakellm.model.stamp import Stamp
+from fakellm.model.standing import Exceeded
 from fakellm.model.timeline import Act, Finish, Head, Write
 
 INVALID = "invalid_request_error"
@@ -219,6 +220,26 @@ class OpenAIErrors:
     def internal(self) -> Failure:
         """The API's words for its own faults."""
         return Failure(status=500)
+
+    def overloaded(self, status: int) -> Failure:
+        """The API's words for that status."""
+        return Failure(status=status)
+
+    def limited(self, over: Exceeded, model: str) -> Failure:
+        """Source: the API's answer to a request over a rate limit."""
+        raise NotImplementedError
+
+    def quota_used_up(self, model: str) -> Failure:
+        """Source: "Error codes" in the reference."""
+        raise NotImplementedError
+
+    def too_many_running(self, limit: int, model: str) -> Failure:
+        """The limit is the fake's own setting, so are the words."""
+        raise NotImplementedError
+
+    def too_long(self, window: int, prompt: int, bound: int) -> Failure:
+        """Source: the API's answer to a prompt that does not fit."""
+        raise NotImplementedError
 
 
 _KEY_SHOWN = 4

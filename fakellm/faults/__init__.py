@@ -1,0 +1,1 @@
+"""What goes wrong, on purpose: rewriting events before they are encoded, and cues after."""
