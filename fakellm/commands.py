@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from fakellm.config import SETTINGS
 from fakellm.dialects import registry
+from fakellm.engine.shelf import Shelf
 from fakellm.interfaces import IDialect, IWire
 from fakellm.logs import standard_output
 from fakellm.model.prompt import Received
@@ -154,7 +155,7 @@ def explain(argv: Sequence[str]) -> None:
     except ValueError as error:
         refuse(error)
     try:
-        prompt = dialect.decode(received, strict=config.strict_requests)
+        prompt = dialect.decode(received, strict=config.strict_requests, kept=Shelf())
     except Refused as refused:
         failure = refused.failure
         refuse(f"{options.request}: refused with status {failure.status}: {failure.message}")

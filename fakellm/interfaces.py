@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from zope.interface import Attribute, Interface
 
+from fakellm.model.asked import Kept
 from fakellm.model.events import Event
 from fakellm.model.framing import Framing
 from fakellm.model.prompt import Prompt, Received
@@ -72,12 +73,13 @@ class IDialect(Interface):
     def api_key(received: Received) -> str | None:
         """The API key that a request bears."""
 
-    def decode(received: Received, *, strict: bool) -> Prompt:
+    def decode(received: Received, *, strict: bool, kept: Kept) -> Prompt:
         """What a request asks.
 
         Args:
             received: the request.
             strict: refuse what the vendor refuses but a fake need not mind.
+            kept: what earlier requests left behind, which this one may be about.
 
         Raises:
             Refused: the request breaks the vendor's rules.

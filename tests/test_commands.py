@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from fakellm import cli, commands
 from fakellm.assembly import VIRTUAL_EPOCH
 from fakellm.dialects import registry
+from fakellm.engine.shelf import Shelf
 from fakellm.model.timeline import Abort, Head, Write
 from fakellm.scenarios.editor_schema import jsonschema_of_file
 from tests.processes import FAKELLM, run
@@ -200,7 +201,7 @@ class ExplainTests(CommandTestCase):
         received = commands._received(
             self.write("request.json", self.ask_for("once")), "/", max_body=1000
         )
-        prompt = dialect.decode(received, strict=False)
+        prompt = dialect.decode(received, strict=False, kept=Shelf())
         explained = [book.explain(prompt) for _ in range(3)]
         self.assertEqual([each.rule for each in explained], [explained[0].rule] * 3)
         answer = self.ask(**self.ask_for("once")).json

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 
 from fakellm.engine.player import Player
+from fakellm.engine.shelf import Shelf
 from fakellm.interfaces import IDialect, IEncoder, ITokenizer, IWire
 from fakellm.model.events import Failed
 from fakellm.model.framing import DEFAULT_FRAMING
@@ -119,6 +120,7 @@ class Engine:
         self._api_keys = [_key_bytes(key) for key in api_keys]
         self._strict = strict
         self._requests = 0
+        self._shelf = Shelf()
         self._noted: set[str] = set()
         self._running: set[Player | _Pending] = set()
         self._idle: list[Deferred[None]] = []
@@ -212,7 +214,7 @@ class Engine:
         failure = self.barred(dialect, received)
         if failure is not None:
             raise Refused(failure)
-        prompt: Prompt = dialect.decode(received, strict=self._strict)
+        prompt: Prompt = dialect.decode(received, strict=self._strict, kept=self._shelf)
         self._note_unknown(prompt)
         return prompt
 

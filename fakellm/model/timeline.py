@@ -1,8 +1,11 @@
 """A timeline: what to do to a client's connection, and when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from msgspec import Struct
+
+from fakellm.model.prompt import Received
 
 
 class Head(Struct, frozen=True):
@@ -69,7 +72,25 @@ class Shut(Struct, frozen=True):
     connections: int | None = None
 
 
-Act = Head | Write | Raw | Finish | Close | Abort | Hold | Nothing | Shut
+class Keep(Struct, frozen=True):
+    """Remember a value of a ``kind`` under a ``key``, for requests to come; ``None`` forgets it."""
+
+    kind: str
+    key: str
+    value: Any
+
+
+class Ask(Struct, frozen=True):
+    """Have a request answered that no client waits for.
+
+    ``then`` is told the status and the body of the answer, and gives what is to be kept of it.
+    """
+
+    received: Received
+    then: Callable[[int, bytes], Iterable[Keep]]
+
+
+Act = Head | Write | Raw | Finish | Close | Abort | Hold | Nothing | Shut | Keep | Ask
 Cue = tuple[float, Act]
 """An act and the time it is due, in seconds since the request was received; may be infinite."""
 Timeline = Iterator[Cue]

@@ -11,6 +11,7 @@ import msgspec
 from zope.interface import implementer
 
 from fakellm.interfaces import IDialect, IEncoder, IErrorWords
+from fakellm.model.asked import Kept
 from fakellm.model.content import Text
 from fakellm.model.events import Begin, End, Event, Failed, Token
 from fakellm.model.framing import Framing
@@ -78,7 +79,8 @@ class PlainDialect:
     def api_key(self, received: Received) -> str | None:
         return received.headers.get("key")
 
-    def decode(self, received: Received, *, strict: bool) -> Prompt:
+    def decode(self, received: Received, *, strict: bool, kept: Kept) -> Prompt:
+        self.kept = kept
         asked: dict[str, Any] = msgspec.json.decode(received.body or b"{}")
         if asked.get("fail") == "decode":
             raise BrokenError

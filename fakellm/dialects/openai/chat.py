@@ -11,6 +11,7 @@ from fakellm.dialects.openai.chat_whole import ChatWholeEncoder
 from fakellm.dialects.openai.errors import OpenAIErrors, document_acts, failure_acts
 from fakellm.dialects.openai.limits import limit_headers
 from fakellm.interfaces import IDialect, IEncoder, IErrorWords, IModelLister
+from fakellm.model.asked import Kept
 from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure
@@ -35,7 +36,7 @@ class OpenAIChat:
             return None
         return header[len(_BEARER) :].strip() or None
 
-    def decode(self, received: Received, *, strict: bool) -> Prompt:
+    def decode(self, received: Received, *, strict: bool, kept: Kept) -> Prompt:  # noqa: ARG002
         """See `IDialect`."""
         key = self.api_key(received)
         return decode_chat(received, dialect=self.name, strict=strict, api_key=key)

@@ -9,6 +9,7 @@ from fakellm.dialects import registry
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.dialects.openai.errors import document_acts, failure_acts
 from fakellm.dialects.openai.models import CREATED
+from fakellm.engine.shelf import Shelf
 from fakellm.interfaces import IDialect, IEncoder, IErrorWords, IModelLister
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
@@ -34,7 +35,9 @@ class InterfacesTests(SynchronousTestCase):
 
     def test_it_decodes_and_words_as_its_parts_do(self) -> None:
         body = b'{"model":"m","messages":[{"role":"user","content":"Say something"}]}'
-        self.assertEqual(CHAT.decode(received(body), strict=True).wire, prompt_of().wire)
+        self.assertEqual(
+            CHAT.decode(received(body), strict=True, kept=Shelf()).wire, prompt_of().wire
+        )
         failure = Failure(status=429)
         self.assertEqual(CHAT.failure(failure, stamp()), failure_acts(failure, stamp()))
         self.assertEqual(CHAT.document(b"{}", stamp()), document_acts(b"{}", stamp()))
@@ -56,7 +59,7 @@ class ApiKeyTests(SynchronousTestCase):
             self.assertEqual(CHAT.api_key(request), key, header)
             body = received(b'{"model":"m","messages":[{"role":"user","content":""}]}').body
             asked = Received(method="POST", path="/", headers=request.headers, body=body)
-            self.assertEqual(CHAT.decode(asked, strict=False).api_key, key)
+            self.assertEqual(CHAT.decode(asked, strict=False, kept=Shelf()).api_key, key)
         self.assertIs(CHAT.api_key(Received(method="POST", path="/")), None)
 
 
