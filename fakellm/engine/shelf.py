@@ -33,8 +33,9 @@ class Shelf:
 
     def get(self, kind: str, key: str) -> Any:
         """The thing, or ``None``."""
-        return self._kinds.get(kind, {}).get(key)
+        things = self._kinds.get(kind)
+        return None if things is None else things.get(key)
 
     def all(self, kind: str) -> Sequence[tuple[str, Any]]:
         """All things of a kind with their keys, the oldest first."""
-        return list(self._kinds.get(kind, {}).items())
+        return list(self._kinds.get(kind, OrderedDict()).items())
