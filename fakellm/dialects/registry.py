@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.interfaces import IDialect
+from fakellm.model.prompt import Received
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -19,3 +20,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (Endpoint(path="/v1/chat/completions", dialect
 
 DEFAULT = _openai
 """Words errors at paths that are nobody's, and lists the models."""
+
+_BY_PATH = {endpoint.path: endpoint.dialect for endpoint in ENDPOINTS}
+
+
+def dialect_at(received: Received) -> IDialect:
+    """The dialect that a request is in, by its path."""
+    return _BY_PATH.get(received.path, DEFAULT)
