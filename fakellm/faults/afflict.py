@@ -83,7 +83,9 @@ def afflicted_acts(
     Args:
         acts: the answer.
         at: when it is due, in seconds since the request was received.
-        faults: as `afflicted` has them; so are the rest and what is returned.
+        faults: as `afflicted` has them.
+        speed: likewise.
+        noted: likewise.
     """
     stages = Stages(speed, noted, streamed=False)
     return _cues(stages.apply(((at, act, 0) for act in acts), faults))

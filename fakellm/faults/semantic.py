@@ -25,7 +25,7 @@ from fakellm.model.events import (
 from fakellm.model.reply import Failure, Usage
 from fakellm.timing.pace import Paced
 
-_WORDS = " and so on it goes with ever more words than anyone asked for".split()
+_WORDS = (" and", " so", " on", " it", " goes", " with", " ever", " more", " words")
 
 
 class Progress:
@@ -202,7 +202,7 @@ def oversized(
                 while added < tokens and not progress.is_over:
                     added += 1
                     later = gap * added
-                    yield at + later, Token(0, part, f" {chance.choice(_WORDS)}")
+                    yield at + later, Token(0, part, chance.choice(_WORDS))
             case End(usage=usage):
                 grown = structs.replace(usage, completion=usage.completion + added)
                 event = End(usage=grown)  # noqa: PLW2901 -- it is the event that goes on

@@ -4,7 +4,7 @@ Lazy, but where a length is to be known before the body. Nothing here may look a
 that is `fakellm.faults.semantic`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from math import inf
 
@@ -34,6 +34,7 @@ class Stages:
         self._streamed = streamed
         self._noted = noted
         self._start = 0.0
+        self._delays: list[Noted] = []  # what made the start as late as it is
 
     def apply(self, steps: Steps, faults: Sequence[Fault]) -> Steps:
         """Steps through all faults that are not semantic."""
@@ -55,7 +56,8 @@ class Stages:
 
         return note
 
-    def _real(self, seconds: float | None) -> float:
+    def real(self, seconds: float | None) -> float:
+        """How long a duration really takes."""
         if not seconds or seconds == inf:
             return seconds or 0.0
         return seconds / self._speed if self._speed else 0.0
@@ -70,7 +72,16 @@ class Stages:
     ) -> Steps:
         if self._start == inf and position is None:
             return steps  # it never begins
-        return struck(steps, position, strike, start=self._start, speed=self._speed, picks=picks)
+        delays = () if position is not None else tuple(self._delays)
+
+        def strike_late(at: float, tokens: int, rest: Steps) -> Iterable[Step]:
+            for noted in delays:
+                noted()
+            return strike(at, tokens, rest)
+
+        return struck(
+            steps, position, strike_late, start=self._start, speed=self._speed, picks=picks
+        )
 
     def _instead(self, steps: Steps, fault: Fault, noted: Noted, *acts: Act) -> Steps:
         """The rest of an answer replaced."""
@@ -97,7 +108,7 @@ class Stages:
 
     def stall(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """Silence, and what follows is later."""
-        lasts = self._real(fault.seconds)
+        lasts = self.real(fault.seconds)
 
         def strike(_at: float, tokens: int, rest: Steps) -> Iterator[Step]:
             noted()
@@ -108,11 +119,12 @@ class Stages:
         stalled = self._struck(steps, fault, strike)
         if fault.after is None:
             self._start += lasts
+            self._delays.append(noted)
         return stalled
 
     def slow_head(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """Status and headers in pieces."""
-        over = self._real(fault.seconds)
+        over = self.real(fault.seconds)
         for at, act, tokens in steps:
             if isinstance(act, Head):
                 noted()
@@ -140,12 +152,12 @@ class Stages:
 
     def hang_up(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """The connection closed, and the next ones too."""
-        shut = Shut(self._real(fault.seconds), False, fault.connections)
+        shut = Shut(self.real(fault.seconds), False, fault.connections)
         return self._instead(steps, fault, noted, shut, Close())
 
     def refuse(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """The connection reset, and nobody there for a while."""
-        return self._instead(steps, fault, noted, Shut(self._real(fault.seconds), True), Abort())
+        return self._instead(steps, fault, noted, Shut(self.real(fault.seconds), True), Abort())
 
     def broken_chunks(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """Garbage in place of the size of an HTTP chunk."""
@@ -203,7 +215,7 @@ class Stages:
 
     def split(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """A chunk in two segments."""
-        gap = self._real(fault.seconds)
+        gap = self.real(fault.seconds)
         at_byte = None if fault.number is None else int(fault.number)
         return self._struck(
             steps,
@@ -214,7 +226,7 @@ class Stages:
 
     def comments(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """Comments in an event stream."""
-        every = None if fault.seconds is None else self._real(fault.seconds)
+        every = None if fault.seconds is None else self.real(fault.seconds)
         return sse.comments(steps, fault.text, every, noted)
 
     def throttle(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
@@ -261,10 +273,10 @@ _STAGES: dict[str, _Stage] = {
     "malformed": Stages.malformed,
     "split": Stages.split,
     "byte_by_byte": lambda stages, steps, fault, noted: frames.byte_by_byte(
-        steps, stages._real(fault.seconds), noted
+        steps, stages.real(fault.seconds), noted
     ),
     "split_characters": lambda stages, steps, fault, noted: frames.split_characters(
-        steps, stages._real(fault.seconds), noted
+        steps, stages.real(fault.seconds), noted
     ),
     "line_ends": lambda _, steps, fault, noted: sse.line_ends(steps, fault.text, noted),
     "comments": Stages.comments,
