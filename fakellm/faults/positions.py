@@ -59,7 +59,7 @@ def struck(
     unit, amount, limit = position.unit, position.amount, time_of(position, speed)
     marked = _marked(steps)
     rest = (step for step, _ in marked)
-    before, said = start, 0
+    before, said = 0.0, 0
     is_headed = False
     chunks = size = 0
     for step, is_last in marked:

@@ -95,16 +95,17 @@ class Stages:
 
     def hang(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """No answer at all."""
-        del steps
-        start, self._start = self._start, inf
-
-        def silence() -> Steps:
-            if start < inf:
-                noted()
-            yield inf, Nothing(), 0
-
         del fault
-        return silence()
+        if self._start == inf:
+            return steps  # nothing comes already
+
+        def silence(_at: float, tokens: int, _rest: Steps) -> Iterator[Step]:
+            noted()
+            yield inf, Nothing(), tokens
+
+        hung = self._at(steps, None, silence)
+        self._start = inf
+        return hung
 
     def stall(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """Silence, and what follows is later."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from random import Random
+from typing import Any
 
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.faults.afflict import afflicted, afflicted_acts
@@ -82,7 +83,9 @@ def told(
     pace: Callable[[Iterable[Event]], Iterator[Paced]] = paced,
 ) -> Told:
     noted: list[str] = []
-    options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    options: dict[str, Any] = (
+        {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    )
     asked = prompt_of(**options)
     cues = afflicted(
         pace(said() if events is None else events),
