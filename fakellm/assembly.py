@@ -20,6 +20,7 @@ from fakellm.engine.service import Engine, Identity
 from fakellm.engine.watching import Watching
 from fakellm.interfaces import ITokenizer
 from fakellm.listening import Listening
+from fakellm.scenarios.course import Conducted
 from fakellm.scenarios.library import Library, Options
 from fakellm.scenarios.mistakes import BadScenario, Mistake
 from fakellm.scenarios.speaking import Surroundings
@@ -168,9 +169,22 @@ def library_of(config: Config, counting: ITokenizer) -> Library:
             echo_model=config.echo_model,
             strict=config.strict,
             prompt_commands=config.prompt_commands,
-            timing=config.timing,
+            conduct=conduct_of(config),
         ),
         surroundings=Surroundings(tokenizer=counting, seed=config.seed, answer=config.answer),
+    )
+
+
+def conduct_of(config: Config) -> Conducted:
+    """How answers are given, by settings."""
+    return Conducted(
+        timing=config.timing,
+        load=config.load,
+        framing=config.framing,
+        late=config.late,
+        limits=config.limits,
+        context_length=config.context_length or None,
+        faults=config.fault,
     )
 
 
@@ -196,7 +210,7 @@ def engine_of(
         book=library.book,
         tokenizer=counting,
         identity=Identity(seed=config.seed, fingerprint=_fingerprint(config), epoch=epoch),
-        timings=library.timings,
+        course=library.course,
         speed=config.speed,
         api_keys=config.api_key,
         strict=config.strict_requests,

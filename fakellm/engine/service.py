@@ -20,9 +20,10 @@ from fakellm.model.reply import Failure, Refused, Reply
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Cue
 from fakellm.scenarios.book import Book
+from fakellm.scenarios.course import Course
 from fakellm.scenarios.made import BadSchema
 from fakellm.scenarios.sessions import session_of
-from fakellm.timing.choice import Timings, in_chunks
+from fakellm.timing.choice import RuleTiming, in_chunks
 from fakellm.timing.pace import Paced, pace
 from fakellm.timing.unfold import unfold
 
@@ -92,7 +93,7 @@ class Engine:
         book: decides what is said.
         tokenizer: cuts it into tokens.
         identity: what answers are marked with.
-        timings: chooses how long answers take; without it, they take no time.
+        course: how answers are given; without it, they take no time.
         speed: what all times are divided by; 0 means that nothing takes time.
         api_keys: the keys that are let in; none given, everybody is.
         strict: refuse what the vendor refuses but a fake need not mind.
@@ -105,7 +106,7 @@ class Engine:
         book: Book,
         tokenizer: ITokenizer,
         identity: Identity,
-        timings: Timings | None = None,
+        course: Course | None = None,
         speed: float = 1.0,
         api_keys: Sequence[str] = (),
         strict: bool = False,
@@ -115,7 +116,7 @@ class Engine:
         self._book = book
         self._tokenizer = tokenizer
         self._identity = identity
-        self._timings = Timings() if timings is None else timings
+        self._course = Course() if course is None else course
         self._speed = speed
         self._api_keys = [_key_bytes(key) for key in api_keys]
         self._strict = strict
@@ -153,12 +154,14 @@ class Engine:
         stamp = self.stamp()
         try:
             prompt = self._prompt(dialect, received)
-            reply = self._book.decide(
+            decision = self._book.decide(
                 prompt, stamp=stamp, now=self._now(), session=session_of(prompt)
             )
+            reply = decision.answer
+            timing = None if decision.conduct is None else decision.conduct.timing
             if isinstance(reply, Deferred):
-                return self._play_later(reply, prompt, dialect, stamp, wire)
-            cues = self._timeline(reply, prompt, dialect, stamp)
+                return self._play_later(reply, timing, prompt, dialect, stamp, wire)
+            cues = self._timeline(reply, timing, prompt, dialect, stamp)
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
             cues = self._apology(error, dialect, stamp)
         return self.play(cues, wire)
@@ -221,6 +224,7 @@ class Engine:
     def _play_later(
         self,
         deciding: "Deferred[Reply | Failure]",
+        timing: RuleTiming,
         prompt: Prompt,
         dialect: IDialect,
         stamp: Stamp,
@@ -234,7 +238,7 @@ class Engine:
             try:
                 if isinstance(decided, TwistedFailure):
                     decided.raiseException()
-                return self._timeline(decided, prompt, dialect, stamp)
+                return self._timeline(decided, timing, prompt, dialect, stamp)
             except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
                 return self._apology(error, dialect, stamp)
 
@@ -247,15 +251,23 @@ class Engine:
         return pending.done.addCallback(play)
 
     def _timeline(
-        self, reply: Reply | Failure, prompt: Prompt, dialect: IDialect, stamp: Stamp
+        self,
+        reply: Reply | Failure,
+        rule: RuleTiming,
+        prompt: Prompt,
+        dialect: IDialect,
+        stamp: Stamp,
     ) -> Iterator[Cue]:
         if isinstance(reply, Failure):
             return _at_once(dialect.failure(reply, stamp))
-        paced = self._paced(reply, prompt, stamp)
+        paced = self._paced(reply, rule, prompt, stamp)
         return self._encoded(paced, dialect.encoder(prompt, stamp, DEFAULT_FRAMING), dialect)
 
-    def _paced(self, reply: Reply, prompt: Prompt, stamp: Stamp) -> Iterator[Paced]:
-        timing = self._timings.choose(prompt.model, reply.timing, prompt.received.headers)
+    def _paced(
+        self, reply: Reply, rule: RuleTiming, prompt: Prompt, stamp: Stamp
+    ) -> Iterator[Paced]:
+        timings = self._course.at(0).timings
+        timing = timings.choose(prompt.model, rule, prompt.received.headers)
         if timing is None:
             return zip(repeat(0.0), unfold(prompt, reply, self._tokenizer).events)
         said = unfold(prompt, in_chunks(reply, timing), self._tokenizer)

@@ -4,7 +4,7 @@ Only to hear what is wrong: nothing is kept. Mistakes are told to the document t
 a record found wrong already is passed by.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from fakellm.faults.compile import compile_fault, compile_hold
 from fakellm.faults.shorthand import parse_fault
 from fakellm.faults.spec import BadFault, ErrorFault, FaultItem, HoldItem, HoldSpec
 from fakellm.scenarios import schema
+from fakellm.scenarios.conduct import listed
 from fakellm.scenarios.places import Path, Place, is_template
 from fakellm.scenarios.yaml_text import HOLE
 from fakellm.timing.conduct import LimitSpec, LoadSpec
@@ -69,9 +70,9 @@ class ConductChecker:
             self._timing(rule.timing, ("timing",))
         elif rule.timing is not None:
             self._profile(rule.timing, ("timing",))
-        for path, fault in _listed(rule.faults, ("faults",)):
+        for path, fault in listed(rule.faults, ("faults",)):
             self._fault(fault, path, templates=True)
-        for path, gate in _listed(rule.hold, ("hold",)):
+        for path, gate in listed(rule.hold, ("hold",)):
             self._hold(gate, path)
 
     def sections(self, sections: schema.Sections) -> None:
@@ -92,9 +93,9 @@ class ConductChecker:
             self._timing(record.timing, (*path, "timing"))
         if record.load is not None:
             self._load(record.load, (*path, "load"))
-        for at, limit in _listed(record.limits, (*path, "limits")):
+        for at, limit in listed(record.limits, (*path, "limits")):
             self._limit(limit, at)
-        for at, fault in _listed(record.faults, (*path, "faults")):
+        for at, fault in listed(record.faults, (*path, "faults")):
             self._fault(fault, at, templates=False)
 
     def _wrong(self, path: Path, message: str, *, key: bool = False) -> None:
@@ -207,15 +208,6 @@ class ConductChecker:
             if error.path and is_mapping:
                 what = f"`{error.path[-1]}` "
             self._wrong((*path, *error.path), f"{what}{error.reason}")
-
-
-def _listed(items: Any, path: Path) -> Sequence[tuple[Path, Any]]:
-    """One item, or each of a list of them, and where it is."""
-    if items is None:
-        return ()
-    if isinstance(items, tuple):
-        return [((*path, index), each) for index, each in enumerate(items)]
-    return [(path, items)]
 
 
 def _bare(value: Any) -> Any:
