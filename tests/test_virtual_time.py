@@ -75,7 +75,13 @@ class VirtualTimeTests(LiveTestCase):
 
     async def test_what_is_no_advance_is_refused(self) -> None:
         self.start()
-        for how in ({}, {"seconds": -1}, {"seconds": "x"}, {"to": "tomorrow"}, {"seconds": 1, "to": "idle"}):
+        for how in (
+            {},
+            {"seconds": -1},
+            {"seconds": "x"},
+            {"to": "tomorrow"},
+            {"seconds": 1, "to": "idle"},
+        ):
             status, told = await self.advance(**how)
             self.assertEqual((status, told["status"]), (400, 400), told)
 

@@ -34,9 +34,7 @@ class Case:
         "_said", "_used", "admitted", "dialect", "place", "prompt", "regime", "stamp", "wire",
     )  # fmt: skip
 
-    def __init__(
-        self, *, dialect: IDialect, stamp: Stamp, regime: Regime, wire: IWire
-    ) -> None:
+    def __init__(self, *, dialect: IDialect, stamp: Stamp, regime: Regime, wire: IWire) -> None:
         self.dialect = dialect
         self.stamp = stamp
         self.regime = regime
@@ -59,9 +57,7 @@ class Case:
                 (QUEUE_PLACE_HEADER, str(self.place.position)),
                 (QUEUE_TIME_HEADER, f"{self.place.waited:.3f}"),
             )
-        return Manner(
-            headers=headers, head_at_once=regime.framing.head_at_once, late=regime.late
-        )
+        return Manner(headers=headers, head_at_once=regime.framing.head_at_once, late=regime.late)
 
     def counted(self, events: Iterator[Event], prompt_tokens: int) -> Iterator[Event]:
         """The same events, and the tokens that are said of them counted for the limits."""

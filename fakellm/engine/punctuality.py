@@ -42,8 +42,7 @@ class Histogram:
         """Count one."""
         self.counts[bisect_left(EDGES, seconds)] += 1
         self.total += 1
-        if seconds > self.worst:
-            self.worst = seconds
+        self.worst = max(self.worst, seconds)
 
     def quantile(self, share: float) -> float:
         """A bound, in seconds, that this share of all does not exceed; 0 if there were none."""

@@ -11,9 +11,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 
-from fakellm.engine.admission import Admission
 from fakellm.dialects import registry
 from fakellm.dialects.operations import Operation
+from fakellm.engine.admission import Admission
 from fakellm.engine.case import Case
 from fakellm.engine.collecting import CollectingWire
 from fakellm.engine.gates import Gates
@@ -25,7 +25,7 @@ from fakellm.engine.shelf import Shelf
 from fakellm.engine.timer import Timer
 from fakellm.engine.troubles import Troubles
 from fakellm.faults.afflict import afflicted, afflicted_acts, instead
-from fakellm.faults.compile import Fault
+from fakellm.faults.fault import Fault
 from fakellm.interfaces import IDialect, IEncoder, ITokenizer, IWire
 from fakellm.model.asked import Asked
 from fakellm.model.events import Failed
@@ -33,7 +33,8 @@ from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure, Refused, Reply
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Ask, Cue
-from fakellm.scenarios.book import Book, Decision, RuleConduct
+from fakellm.scenarios.book import Book
+from fakellm.scenarios.conduct import RuleConduct
 from fakellm.scenarios.course import Course, Regime
 from fakellm.scenarios.made import BadSchema
 from fakellm.scenarios.sessions import session_of
@@ -154,9 +155,8 @@ class Engine:
             session = session_of(prompt)
             asked_for = self._troubles.asked_for(received.headers)
             self._let_in(case, prompt, session)
-            decision = self._book.decide(
-                prompt, stamp=case.stamp, now=self._now(), session=session
-            )
+            now = self._now()
+            decision = self._book.decide(prompt, stamp=case.stamp, now=now, session=session)
             faults = self._troubles.chosen(
                 asked_for,
                 decision,
@@ -202,7 +202,10 @@ class Engine:
         return self.play(_at_once(acts), wire)
 
     def play(
-        self, cues: Iterator[Cue], wire: IWire, manner: Manner = Manner()  # noqa: B008 -- frozen
+        self,
+        cues: Iterator[Cue],
+        wire: IWire,
+        manner: Manner = Manner(),  # noqa: B008 -- frozen
     ) -> Deferred[None]:
         """Play a timeline."""
         player = Player(self._stage, wire, cues, manner)
@@ -337,13 +340,15 @@ class Engine:
             timing = case.regime.timings.choose(
                 prompt.model, conduct and conduct.timing, prompt.received.headers
             )
-            replaced = instead(faults) if faults else None
+            replaced = instead(faults, self._troubles.note) if faults else None
             if replaced is None and isinstance(answer, Reply):
                 reply = answer
                 place = case.place = self._admission.enter()
                 if not place.has_slot:
                     return self._wait(
-                        place.granted, case, lambda _: self._say(case, prompt, reply, timing, faults)
+                        place.granted,
+                        case,
+                        lambda _: self._say(case, prompt, reply, timing, faults),
                     )
                 return self._say(case, prompt, reply, timing, faults)
             said = answer if replaced is None else replaced
@@ -423,7 +428,6 @@ class Engine:
             acts,
             at,
             faults,
-            chance=case.stamp.chance("afflictions"),
             speed=self._speed,
             noted=self._troubles.note,
         )
@@ -454,9 +458,7 @@ class Engine:
             self._log.failure("An answer broke off.")
             yield from _at_once(encoder.encode(Failed(failure=dialect.errors.internal())))
 
-    def _guarded(
-        self, cues: Iterator[Cue], encoder: IEncoder, dialect: IDialect
-    ) -> Iterator[Cue]:
+    def _guarded(self, cues: Iterator[Cue], encoder: IEncoder, dialect: IDialect) -> Iterator[Cue]:
         try:
             yield from cues
         except Exception:  # noqa: BLE001 -- as in `_encoded`

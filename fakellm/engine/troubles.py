@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from fakellm.faults.compile import Fault, compile_fault
+from fakellm.faults.compile import compile_fault
+from fakellm.faults.fault import Fault
 from fakellm.faults.policy import Chooser
 from fakellm.faults.shorthand import parse_faults
 from fakellm.faults.spec import BadFault
@@ -43,9 +44,7 @@ class Troubles:
                 parsed = tuple(compile_fault(spec) for spec in parse_faults(written))
             except BadFault as error:
                 raise Refused(
-                    Failure(
-                        status=400, message=f"{FAULT_HEADER}: {error}", code="invalid_header"
-                    )
+                    Failure(status=400, message=f"{FAULT_HEADER}: {error}", code="invalid_header")
                 ) from None
             if len(self._parsed) >= _KEPT_AT_MOST:
                 self._parsed.clear()  # requests may ask for ever other ones

@@ -85,8 +85,7 @@ class Api:
         return self._show(request, self._lister.model_card(name))
 
     def _health(self, request: Request) -> Deferred[None]:
-        state = {"status": "ok", "running": self._engine.running}
-        return self._show(request, msgspec.json.encode(state))
+        return self._show(request, msgspec.json.encode(self._engine.health()))
 
     def _root(self, request: Request) -> Deferred[None]:
         return self._show(request, msgspec.json.encode(self._about))
