@@ -87,9 +87,7 @@ def arrivals(answer: Answer, tokens: int, text: str | None) -> list[float]:
             if choice.delta.content:
                 said.append(choice.delta.content)
                 piece = bisect_left(begins, at) - 1
-                times.append(
-                    answer.times[bisect_left(came, places[piece] + at - begins[piece])]
-                )
+                times.append(answer.times[bisect_left(came, places[piece] + at - begins[piece])])
     if len(said) != tokens:
         raise WrongAnswer(f"{len(said)} tokens instead of {tokens}: {''.join(said)[:100]!r}")
     if text is not None and "".join(said) != text:

@@ -84,7 +84,9 @@ class Bench:
         drive(server.address, [(0.0, lambda _: warm)] * 3, lasts=_GRACE + ttft)
         return server
 
-    def starts(self, server: ServerProcess, streams: int, tokens: int, spread: float) -> list[Start]:
+    def starts(
+        self, server: ServerProcess, streams: int, tokens: int, spread: float
+    ) -> list[Start]:
         """Requests for so many streams, which begin evenly in ``spread`` seconds."""
         asked = request(f"[echo] {words(tokens)}", server.host, self._headers)
         return [(number * spread / streams, lambda _: asked) for number in range(streams)]
@@ -203,9 +205,7 @@ class Bench:
             )
             took = max(times[-1] for _, times in right) - min(each.sent for each, _ in right)
             rate = len(right) * tokens / took
-            self.rows.append(
-                Row(case, "tokens a second", f"{streams / itl:,.0f}", f"{rate:,.0f}")
-            )
+            self.rows.append(Row(case, "tokens a second", f"{streams / itl:,.0f}", f"{rate:,.0f}"))
         self.lag(case, lag)
 
     def idle(self, streams: int, seconds: float) -> None:
