@@ -57,6 +57,8 @@ def arrivals(answer: Answer, tokens: int, text: str | None) -> list[float]:
         WrongAnswer: it is not that, or not a whole streamed answer with status 200.
     """
     raw = b"".join(answer.pieces)
+    if not raw:
+        raise WrongAnswer("closed unanswered" if answer.times else "nothing came in time")
     head, found, _ = raw.partition(b"\r\n\r\n")
     status = head.partition(b"\r\n")[0]
     if not found or not status.startswith(b"HTTP/1.1 200"):

@@ -86,7 +86,8 @@ class ArrivalsTests(SynchronousTestCase):
         """Anything missing, doubled, swapped or broken is wrong."""
         one, two = event("alpha"), event(" bravo")
         self.wrong("begins with", b"HTTP/1.1 500 Oh\r\n\r\n")
-        self.wrong("begins with")
+        self.wrong("nothing came in time")
+        self.wrong("closed unanswered", b"")
         self.wrong("not in chunked coding", b"HTTP/1.1 200 OK\r\n\r\n")
         self.wrong("1 tokens instead of 2", _HEAD, one, FINISHED, LAST)
         self.wrong("3 tokens instead of 2", _HEAD, one, two, two, FINISHED, LAST)
