@@ -1,7 +1,5 @@
 """What a proxy in front of a model answers when it gets no answer itself."""
 
-from http import HTTPStatus
-
 from fakellm.model.timeline import Act, Finish, Head, Write
 
 _PAGE = (
@@ -9,13 +7,29 @@ _PAGE = (
     "<center><h1>{title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
 )
 
+_PHRASES = {
+    400: "Bad Request",
+    401: "Authorization Required",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Not Allowed",
+    408: "Request Time-out",
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Large",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Temporarily Unavailable",
+    504: "Gateway Time-out",
+    505: "HTTP Version Not Supported",
+}
+"""As nginx words them (``ngx_http_special_response.c``)."""
+
 
 def html_page(status: int) -> tuple[Act, ...]:
     """A whole answer that is an HTML page, as nginx words it."""
-    try:
-        title = f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        title = str(status)
+    title = f"{status} {_PHRASES.get(status, '')}".rstrip()
     body = _PAGE.format(title=title).encode()
     headers = (
         ("Server", "nginx"),
