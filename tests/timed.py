@@ -66,7 +66,7 @@ class Asked:
             self.asked.addErrback(lambda _: None)
             self.asked.cancel()
         else:
-            self._response.original._transport.abortConnection()
+            self._response.original._transport.loseConnection()
         self.case.flush()
 
     @property

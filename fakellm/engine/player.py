@@ -290,6 +290,9 @@ class Player:
     def _holds(self, gate: Gate) -> bool:
         """Stand at a gate; whether it still does, and was not let through at once."""
         self._next = next(self._cues, None)  # whose time it is when it goes on
+        return self._stands(gate)
+
+    def _stands(self, gate: Gate) -> bool:
         self._send_head()
         if not self._ended:
             self._gate = gate
@@ -303,8 +306,11 @@ class Player:
         if self._left > 0 or gate is None:
             return False
         self._step_from = None
+        self._next = next(self._cues, None)
+        if self._next is not None and type(self._next[1]) is Finish:
+            return False  # there is nothing left to hold back
         self._flush(due)
-        return self._holds(gate)
+        return self._stands(gate)
 
     def _hurried(self, at: float) -> bool:
         """Whether what comes next goes at once, as a gate lets it; all else comes earlier too."""

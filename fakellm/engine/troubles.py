@@ -14,6 +14,7 @@ from fakellm.scenarios.book import Decision
 
 FAULT_HEADER = "X-FakeLLM-Fault"
 _FAULT_HEADER = FAULT_HEADER.lower()
+GATE = "hold"
 _KEPT_AT_MOST = 1000
 
 
@@ -89,5 +90,6 @@ class Troubles:
         return (*holds, *applying)
 
     def note(self, name: str) -> None:
-        """Count a fault that strikes."""
-        self.struck[name] += 1
+        """Count a fault that strikes; a gate is none."""
+        if name != GATE:
+            self.struck[name] += 1

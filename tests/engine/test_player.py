@@ -355,8 +355,8 @@ class GateTests(PlayerCase):
         self.held()
         self.clock.advance(1)
         self.gate.step(2)
-        self.assertEqual((self.gate.waiting, self.wire.done[2:]), (1, [b"b", b"c"]))
-        self.gate.release()
+        self.assertEqual((self.gate.waiting, self.wire.done[2:]), (0, [b"b", b"c"]))
+        self.clock.advance(1)  # nothing is left to hold back
         self.assertEqual(self.wire.done[4:], ["finished"])
 
     def test_a_step_through_what_is_apart(self) -> None:
