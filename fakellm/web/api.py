@@ -15,10 +15,12 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from zope.interface import implementer
 
 from fakellm.dialects import registry
+from fakellm.engine.door import Door
 from fakellm.engine.service import Engine
 from fakellm.interfaces import IDialect, IWire
 from fakellm.model.reply import Failure
-from fakellm.web import cors
+from fakellm.web import control, cors
+from fakellm.web.control import Control
 from fakellm.web.wire import RequestWire, received
 
 _Handler = Callable[..., Any]
@@ -32,12 +34,23 @@ class Api:
         models: the names of the models on offer.
         max_body: bytes that a request's body may have.
         about: what ``GET /`` tells of the server.
+        door: what faults shut.
+        control: the routes of the control API.
     """
 
     def __init__(
-        self, engine: Engine, *, models: Sequence[str], max_body: int, about: dict[str, Any]
+        self,
+        engine: Engine,
+        *,
+        models: Sequence[str],
+        max_body: int,
+        about: dict[str, Any],
+        door: Door,
+        control: Control,
     ) -> None:
         self._engine = engine
+        self._door = door
+        self._control = control
         self._models = models
         self._max_body = max_body
         self._about = about
@@ -60,18 +73,18 @@ class Api:
 
     def resource(self) -> IResource:
         """The way in: a resource that can be mounted anywhere."""
-        return ApiResource(self._app.resource(), self)
+        return ApiResource(self._app.resource(), self._control.resource(), self)
 
     def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
         """Answer with an error in the default dialect's words."""
-        return _sent(request, lambda wire: self._engine.refuse(self._lister, failure, wire))
+        return self._sent(request, lambda wire: self._engine.refuse(self._lister, failure, wire))
 
     def _prompt(self, dialect: IDialect, request: Request) -> Deferred[None]:
         asked = received(request)
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
-            return _sent(request, lambda wire: self._engine.refuse(dialect, failure, wire))
-        return _sent(request, lambda wire: self._engine.answer(dialect, asked, wire))
+            return self._sent(request, lambda wire: self._engine.refuse(dialect, failure, wire))
+        return self._sent(request, lambda wire: self._engine.answer(dialect, asked, wire))
 
     def _list_models(self, request: Request) -> Deferred[None]:
         return self._let_in(request) or self._show(request, self._lister.model_list(self._models))
@@ -95,7 +108,7 @@ class Api:
         return None if barred is None else self.refuse(request, barred)
 
     def _show(self, request: Request, body: bytes) -> Deferred[None]:
-        return _sent(request, lambda wire: self._engine.document(self._lister, body, wire))
+        return self._sent(request, lambda wire: self._engine.document(self._lister, body, wire))
 
     def _refused(self, request: Request, failure: TwistedFailure) -> Deferred[None]:
         self._refuse_unrouted(request, failure)
@@ -110,23 +123,22 @@ class Api:
                 return self.refuse(request, errors.not_allowed(asked, sorted(methods or ())))
         return self.refuse(request, errors.not_found(asked))
 
+    def _sent(self, request: Request, play: Callable[[IWire], Deferred[None]]) -> Deferred[None]:
+        """Play to a request; fires when it is finished, and stops the playing when it is cut off.
 
-def _sent(request: Request, play: Callable[[IWire], Deferred[None]]) -> Deferred[None]:
-    """Play to a request; fires when it is finished, and stops the playing when it is cut off.
+        Klein finishes a request whose route is done. One that was broken off must not be finished,
+        so the request itself says when it is.
+        """
+        playing: list[Deferred[None]] = []
 
-    Klein finishes a request whose route is done. One that was broken off must not be finished, so
-    the request itself says when it is.
-    """
-    playing: list[Deferred[None]] = []
+        def stop() -> None:
+            for answer in playing:
+                answer.cancel()
 
-    def stop() -> None:
-        for answer in playing:
-            answer.cancel()
-
-    ended: Deferred[None] = Deferred(lambda _: stop())
-    request.notifyFinish().addCallbacks(lambda _: ended.callback(None), lambda _: stop())
-    playing.append(play(RequestWire(request, cors.HEADERS)))
-    return ended
+        ended: Deferred[None] = Deferred(lambda _: stop())
+        request.notifyFinish().addCallbacks(lambda _: ended.callback(None), lambda _: stop())
+        playing.append(play(RequestWire(request, cors.HEADERS)))
+        return ended
 
 
 @implementer(IResource)
@@ -135,14 +147,17 @@ class ApiResource(Resource):
 
     isLeaf = True  # noqa: N815 -- IResource's name
 
-    def __init__(self, routes: IResource, api: Api) -> None:
+    def __init__(self, routes: IResource, control: IResource, api: Api) -> None:
         Resource.__init__(self)
         self._log = Logger()
         self._routes = routes
+        self._control = control
         self._api = api
 
     def render(self, request: Request) -> int:
         """Answer a preflight, refuse what is no text, and let Klein dispatch the rest."""
+        if (request.postpath or [])[:1] == [control.PREFIX]:
+            return cast("int", self._control.render(request))
         if request.method == b"OPTIONS":
             cors.answer_preflight(request)
             request.finish()
