@@ -17,6 +17,7 @@ from fakellm.dialects import registry
 from fakellm.engine.clock import VirtualClock
 from fakellm.engine.drain import drain
 from fakellm.engine.gates import Gate
+from fakellm.engine.lingering import Lingering
 from fakellm.engine.patience import wait
 from fakellm.engine.service import Engine, Identity
 from fakellm.engine.watching import Watching
@@ -87,11 +88,13 @@ class FakeLLM(MultiService):
             epoch=0.0 if clock is None else VIRTUAL_EPOCH,
             real=clock is None,
         )
+        self._lingering = Lingering(self._reactor)
         api = Api(
             self._engine,
             models=self.config.model,
             max_body=self.config.max_body,
             about=_about(),
+            lingering=self._lingering,
         )
         self.resource: IResource = api.resource()
         site = FakeSite(
@@ -163,6 +166,7 @@ class FakeLLM(MultiService):
         cut = await drain(self._engine, self._reactor, self.config.grace)
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
+        self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
 
