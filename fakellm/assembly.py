@@ -16,6 +16,7 @@ from fakellm.config import Config
 from fakellm.dialects import registry
 from fakellm.engine.clock import VirtualClock
 from fakellm.engine.drain import drain
+from fakellm.engine.garbage import Tidying
 from fakellm.engine.gates import Gate
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.patience import wait
@@ -139,6 +140,10 @@ class FakeLLM(MultiService):
             Whether they were in order; if not, the rules stay as they were, and the log says why.
         """
         return self._watching.read()
+
+    def tidying(self) -> Tidying:
+        """A service that keeps the garbage collector from its streams, for who owns the process."""
+        return Tidying(self._reactor, lambda: self._engine.running)
 
     def _reread(self) -> bool:
         try:
