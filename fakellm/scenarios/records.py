@@ -196,7 +196,7 @@ class Walk:
     def __init__(self, complain: Complain) -> None:
         self._complain = complain
 
-    def sound(self, value: Any, expected: _Expected, spot: Spot) -> Any:
+    def sound(self, value: Any, expected: _Expected, spot: Spot) -> Any:  # noqa: PLR0912 -- a case for each
         """The value without all that is wrong in it; `HOLE` where nothing is left."""
         if value is HOLE or (value is None and expected.nothing):
             return value

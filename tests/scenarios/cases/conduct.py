@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fakellm import error, fault, hold, lorem
+from fakellm import error, fault, hold, lorem, matches
 from fakellm.faults.fault import Fault, Position
 from fakellm.faults.spec import FaultSpec
 from fakellm.model.reply import Failure, Reply
@@ -110,11 +110,14 @@ class ConductTests(LanguageCase):
               - {when: {user: one}, reply: a, hold: first}
               - when: {user: {matches: '(?P<who>t.*)'}}
                 reply: a
-                hold: ["for {{ match.who }}", {gate: "{{ user }}", after: 3}, {gate: c, before: end}]
+                hold:
+                  - "for {{ match.who }}"
+                  - {gate: "{{ user }}", after: 3}
+                  - {gate: c, before: end}
             """,
             lambda llm: (
                 llm.when(user="one").reply("a", hold="first"),
-                llm.when(user={"matches": "(?P<who>t.*)"}).reply(
+                llm.when(user=matches("(?P<who>t.*)")).reply(
                     "a",
                     hold=[
                         "for {{ match.who }}",
@@ -140,7 +143,7 @@ class ConductTests(LanguageCase):
                 reply: hi
                 faults: ["{{ match.fault }}", {error: {status: 429, message: "No, {{ user }}."}}]
             """,
-            lambda llm: llm.when(user={"matches": "do (?P<fault>.*)"}).reply(
+            lambda llm: llm.when(user=matches("do (?P<fault>.*)")).reply(
                 "hi",
                 faults=[
                     fault("{{ match.fault }}"),
