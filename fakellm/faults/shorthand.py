@@ -204,7 +204,7 @@ def _door(said: _Words) -> bool | DoorFault:
     lasts, connections = said.text("", "for"), said.whole("connections")
     if lasts is None and connections is None:
         return True
-    return DoorFault(for_="1s" if lasts is None else lasts, connections=connections)
+    return DoorFault(for_=1.0 if lasts is None else lasts, connections=connections)
 
 
 def _stall(said: _Words) -> bool | StallFault:
