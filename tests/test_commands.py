@@ -156,7 +156,7 @@ class ExplainTests(CommandTestCase):
             [line.partition(":")[0] for line in ours],
             [
                 f"not rule '{name}' (built in)"
-                for name in ("[429]", "[STATUS]", "[echo] TEXT", "[tokens N]")
+                for name in ("[429]", "[STATUS]", "[echo] TEXT", "[tokens N]", "[FAULT]")
             ],
         )
         self.assertTrue(weather.startswith(f"not rule 'weather' {where}3): user: expected: "))
