@@ -99,6 +99,16 @@ def arrivals(answer: Answer, tokens: int, text: str | None) -> list[float]:
     return times
 
 
+def _behind_trailers(raw: bytes, at: int) -> int:
+    """Where the fields end that may come behind the last chunk."""
+    while not raw.startswith(b"\r\n", at):
+        end = raw.find(b"\r\n", at)
+        if end < 0 or b":" not in raw[at:end]:
+            raise WrongAnswer(f"not a trailer: {raw[at : at + 60]!r}")
+        at = end + 2
+    return at
+
+
 def _body(raw: bytes, at: int) -> tuple[bytearray, list[int], list[int]]:
     """The body, where in it each HTTP chunk begins, and where that is in ``raw``."""
     body = bytearray()
@@ -111,6 +121,8 @@ def _body(raw: bytes, at: int) -> tuple[bytearray, list[int], list[int]]:
         except ValueError:
             size = -1
         begin = end + 2
+        if not size:
+            begin = _behind_trailers(raw, begin)
         at = begin + size + 2
         if size < 0 or raw[begin + size : at] != b"\r\n":
             raise WrongAnswer(f"chunked coding is broken at {raw[at - 2 : at + 60]!r}")

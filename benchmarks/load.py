@@ -7,12 +7,16 @@ it is late itself is not taken for the server's lateness.
 
 import gc
 import os
+import re
 import select
 import socket
 from collections.abc import Callable, Sequence
 from time import perf_counter, process_time
 
-_END = b"\r\n0\r\n\r\n"
+_END = re.compile(rb"\r\n0\r\n(?:[!-~]+: [^\r\n]*\r\n)*\r\n\Z")
+"""The last chunk, and the fields that may come behind it."""
+
+_END_AT_MOST = 200
 _RECV = 1 << 16
 _PORTS_OF_AN_ADDRESS = 20_000
 
@@ -189,12 +193,12 @@ class _Load:
             data = b""
         answer.times.append(perf_counter())
         answer.pieces.append(data)
-        if len(data) < len(_END):
-            stream.tail += data
-            ends = stream.tail.endswith(_END)
+        if len(data) < _END_AT_MOST:
+            stream.tail = (stream.tail + data)[-_END_AT_MOST:]
+            ends = stream.tail.endswith(b"\r\n\r\n") and bool(_END.search(stream.tail))
         else:
-            ends = data.endswith(_END)
-            stream.tail = data[-len(_END) :]
+            stream.tail = data[-_END_AT_MOST:]
+            ends = stream.tail.endswith(b"\r\n\r\n") and bool(_END.search(stream.tail))
         if ends:
             answer.ended = True
             if answer.times[-1] < self._again_until:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import msgspec
 from twisted.application.service import MultiService, Service
@@ -18,7 +18,9 @@ from fakellm.dialects import registry
 from fakellm.engine.clock import VirtualClock
 from fakellm.engine.door import Door
 from fakellm.engine.drain import drain
+from fakellm.engine.garbage import Tidying
 from fakellm.engine.gates import Gate
+from fakellm.engine.lingering import Lingering
 from fakellm.engine.patience import in_time, turns, wait
 from fakellm.engine.service import Engine, Identity
 from fakellm.engine.watching import Watching
@@ -50,7 +52,8 @@ class FakeLLM(MultiService):
         config: the settings, as a whole; without it they are made of ``settings``.
         reactor: where to listen; Twisted's installed one by default, and only when it is needed.
         clock: whose time answers are on; the reactor by default. On a `twisted.internet.task.Clock`
-            time stands still until it is advanced, and answers are dated from 2026 on.
+            time stands still until it is advanced, and answers are dated from 2026 on. Or the
+            setting of this name.
         **settings: single settings, by the names of `Config`'s fields, such as ``port=0``.
 
     Raises:
@@ -68,11 +71,14 @@ class FakeLLM(MultiService):
         config: Config | None = None,
         *,
         reactor: Any = None,
-        clock: IReactorTime | None = None,
+        clock: IReactorTime | Literal["real", "virtual"] | None = None,
         **settings: Any,
     ) -> None:
         MultiService.__init__(self)
         self._log = Logger()
+        if isinstance(clock, str):
+            settings["clock"] = clock
+            clock = None
         if config is not None and settings:
             raise TypeError("give a config or single settings, not both")
         self.config = Config.of(**settings) if config is None else config
@@ -91,6 +97,7 @@ class FakeLLM(MultiService):
             epoch=0.0 if clock is None else VIRTUAL_EPOCH,
             real=clock is None,
         )
+        self._lingering = Lingering(self._reactor)
         self._door = Door(self.clock, self._reactor)
         Service.setServiceParent(self._door, self)
         api = Api(
@@ -98,6 +105,7 @@ class FakeLLM(MultiService):
             models=self.config.model,
             max_body=self.config.max_body,
             about=_about(),
+            lingering=self._lingering,
             door=self._door,
             control=Control(
                 clock=self.clock,
@@ -152,6 +160,10 @@ class FakeLLM(MultiService):
         """
         return self._watching.read()
 
+    def tidying(self) -> Tidying:
+        """A service that keeps the garbage collector from its streams, for who owns the process."""
+        return Tidying(self._reactor, lambda: self._engine.running)
+
     def _reread(self) -> bool:
         try:
             self._library.reload()
@@ -178,6 +190,7 @@ class FakeLLM(MultiService):
         cut = await drain(self._engine, self._reactor, self.config.grace)
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
+        self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
 

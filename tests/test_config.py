@@ -1,5 +1,7 @@
 """The settings: declared once, read from options and variables, checked in one place."""
 
+from typing import Any
+
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -185,7 +187,14 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(did_you_mean("xyz", ["--port"]), "")
 
 
-VARIED = "expected a duration such as 250ms, or a distribution such as {uniform: [100ms, 1s]}"
+GAMMA = "gamma: needs mean and sd, or shape and scale"
+OPEN = "expected the node content, but found '<stream end>'"
+
+
+def varied(name: str) -> str:
+    """How the line about a distribution begins."""
+    expected = "a duration such as 250ms, or a distribution such as {uniform: [100ms, 1s]}"
+    return f"--{name}: expected {expected}, not"
 
 
 class ConductTests(SynchronousTestCase):
@@ -227,8 +236,9 @@ class ConductTests(SynchronousTestCase):
     def test_a_distribution_is_a_mapping_or_its_text(self) -> None:
         spec = DistributionSpec(lognormal=LognormalSpec(p50="20ms", p99="90ms"))
         written = {"lognormal": {"p50": "20ms", "p99": "90ms"}}
-        for given in (spec, written, " {lognormal: {p50: 20ms, p99: 90ms}}"):
-            self.assertEqual(Config(itl=given).timing.itl, spec)
+        givens: tuple[Any, ...] = (spec, written, " {lognormal: {p50: 20ms, p99: 90ms}}")
+        for each in givens:
+            self.assertEqual(Config(itl=each).timing.itl, spec)
 
     def test_faults_in_a_variable_are_separated_by_semicolons(self) -> None:
         config = config_from({}, {"FAKELLM_FAULT": "stall 10s after 2; reset after 3"})
@@ -263,6 +273,7 @@ class RefusingTests(SynchronousTestCase):
         size = "--max-body: expected a size such as 10MB, 64KiB or a number of bytes, not"
         factor = "0 or a number from 1e-09 to 1e+09"
         duration = "--grace: expected a duration such as 250ms, 1.5s, 2m or a number of seconds"
+        fault = "--fault: expected a fault such as reset after 3, not"
         switch = "--echo-model: expected yes or no (also: true, false, on, off, 1, 0), not"
         refused: list[tuple[str, object, str]] = [
             ("seed", "1.5", "--seed: expected a whole number, not '1.5'"),
@@ -275,24 +286,10 @@ class RefusingTests(SynchronousTestCase):
             ("model", ["a", " "], "--model: expected the name of a model, not ['a', ' ']"),
             ("queue_full", "500", "--queue-full: expected one of 503, 429, not '500'"),
             ("slots", "-1", "--slots: expected a whole number >= 0, not '-1'"),
-            (
-                "ttft",
-                "{lognormal: {p50: 0, p99: 1}}",
-                f"--ttft: {VARIED}, not '{{lognormal: {{p50: 0, p99: 1}}}}': "
-                "lognormal: p50: must be above 0",
-            ),
-            (
-                "itl",
-                "{",
-                f"--itl: {VARIED}, not '{{': expected the node content, but found '<stream end>'",
-            ),
-            ("total", "soon", f"--total: {VARIED}, not 'soon'"),
-            (
-                "fault",
-                ["rset"],
-                "--fault: expected a fault such as reset after 3, not ['rset']: "
-                "rset is no fault; did you mean reset?",
-            ),
+            ("ttft", "{gamma: {}}", f"{varied('ttft')} '{{gamma: {{}}}}': {GAMMA}"),
+            ("itl", "{", f"{varied('itl')} '{{': {OPEN}"),
+            ("total", "soon", f"{varied('total')} 'soon'"),
+            ("fault", ["rset"], f"{fault} ['rset']: rset is no fault; did you mean reset?"),
             ("listen", [""], "--listen: expected a server endpoint such as tcp:3500, not ['']"),
         ]
         for name, value, line in refused:

@@ -24,8 +24,8 @@ from fakellm.timing.pace import TimingSpec, compile_timing
 EVER = "ever"
 """The window of a quota, which never ends."""
 
-_DURATIONS = ("ttft", "itl", "total")
-_LIMITS = ("requests", "tokens", "concurrent")
+LIMITS = ("requests", "tokens", "concurrent")
+"""What a limit may be of, each by its key."""
 
 CheckTemplate = Callable[[str, Path], None]
 
@@ -155,10 +155,10 @@ class ConductChecker:
     def _limit(self, limit: LimitSpec, path: Path) -> None:
         if not self._is_sound(path):
             return
-        given = [name for name in _LIMITS if getattr(limit, name) is not None]
+        given = [name for name in LIMITS if getattr(limit, name) is not None]
         if len(given) != 1:
             those = " and ".join(f"`{name}`" for name in given) or "none"
-            self._wrong(path, f"a limit is one of {', '.join(_LIMITS)}, and this is {those}")
+            self._wrong(path, f"a limit is one of {', '.join(LIMITS)}, and this is {those}")
         elif limit.per is None:
             if given != ["concurrent"]:
                 self._wrong(path, f"`{given[0]}` needs `per`, such as per: 1m, or per: ever")
@@ -180,8 +180,11 @@ class ConductChecker:
         if not self._is_sound(path):
             return
         if isinstance(item, str):
-            if templates and is_template(item):
-                self._template(item, path)
+            if is_template(item):
+                if templates:
+                    self._template(item, path)
+                else:
+                    self._wrong(path, "only the faults of a rule may be templates")
                 return
             self._made_ready(lambda: compile_fault(parse_fault(item)), path)
             return

@@ -146,11 +146,8 @@ class _Expected:
             case StrType():
                 self.text = True
             case LiteralType():
-                for value in declared.values:
-                    if isinstance(value, int):
-                        self.numbers.append(value)
-                    else:
-                        self.words.append(value)
+                self.words.extend(each for each in declared.values if isinstance(each, str))
+                self.numbers.extend(each for each in declared.values if isinstance(each, int))
             case StructType():
                 self.record = _record(declared)
             case DictType():
@@ -199,7 +196,7 @@ class Walk:
     def __init__(self, complain: Complain) -> None:
         self._complain = complain
 
-    def sound(self, value: Any, expected: _Expected, spot: Spot) -> Any:
+    def sound(self, value: Any, expected: _Expected, spot: Spot) -> Any:  # noqa: PLR0912 -- a case for each
         """The value without all that is wrong in it; `HOLE` where nothing is left."""
         if value is HOLE or (value is None and expected.nothing):
             return value
@@ -219,6 +216,8 @@ class Walk:
             case str() if expected.words:
                 hint = did_you_mean(value, expected.words)
                 return self._wrong(spot, f"expected {expected}, not {shown(value)}{hint}")
+            case int() if expected.numbers and not isinstance(value, bool):
+                return self._wrong(spot, f"expected {expected}, not {value}")
             case list() if expected.items is not None:
                 return self._items(value, expected, expected.items, spot)
             case list() if expected.row is not None:

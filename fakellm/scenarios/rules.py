@@ -80,7 +80,7 @@ class CompiledRule:
         conduct: how its answers are given, if it says so.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that a rule is
         self,
         rule: schema.Rule,
         *,

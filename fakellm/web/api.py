@@ -16,12 +16,13 @@ from zope.interface import implementer
 
 from fakellm.dialects import registry
 from fakellm.engine.door import Door
+from fakellm.engine.lingering import Lingering
 from fakellm.engine.service import Engine
 from fakellm.interfaces import IDialect, IWire
 from fakellm.model.reply import Failure
 from fakellm.web import control, cors
 from fakellm.web.control import Control
-from fakellm.web.wire import RequestWire, received
+from fakellm.web.wire import RequestWire, Surroundings, received
 
 _Handler = Callable[..., Any]
 
@@ -34,7 +35,8 @@ class Api:
         models: the names of the models on offer.
         max_body: bytes that a request's body may have.
         about: what ``GET /`` tells of the server.
-        door: what faults shut.
+        lingering: waits until clients have got what was written.
+        door: turns new connections away.
         control: the routes of the control API.
     """
 
@@ -45,11 +47,12 @@ class Api:
         models: Sequence[str],
         max_body: int,
         about: dict[str, Any],
+        lingering: Lingering,
         door: Door,
         control: Control,
     ) -> None:
         self._engine = engine
-        self._door = door
+        self._around = Surroundings(lingering=lingering, door=door, extra=cors.HEADERS)
         self._control = control
         self._models = models
         self._max_body = max_body
@@ -77,14 +80,18 @@ class Api:
 
     def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
         """Answer with an error in the default dialect's words."""
-        return self._sent(request, lambda wire: self._engine.refuse(self._lister, failure, wire))
+        return _sent(
+            request, self._around, lambda wire: self._engine.refuse(self._lister, failure, wire)
+        )
 
     def _prompt(self, dialect: IDialect, request: Request) -> Deferred[None]:
         asked = received(request)
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
-            return self._sent(request, lambda wire: self._engine.refuse(dialect, failure, wire))
-        return self._sent(request, lambda wire: self._engine.answer(dialect, asked, wire))
+            return _sent(
+                request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
+            )
+        return _sent(request, self._around, lambda wire: self._engine.answer(dialect, asked, wire))
 
     def _list_models(self, request: Request) -> Deferred[None]:
         return self._let_in(request) or self._show(request, self._lister.model_list(self._models))
@@ -108,7 +115,9 @@ class Api:
         return None if barred is None else self.refuse(request, barred)
 
     def _show(self, request: Request, body: bytes) -> Deferred[None]:
-        return self._sent(request, lambda wire: self._engine.document(self._lister, body, wire))
+        return _sent(
+            request, self._around, lambda wire: self._engine.document(self._lister, body, wire)
+        )
 
     def _refused(self, request: Request, failure: TwistedFailure) -> Deferred[None]:
         self._refuse_unrouted(request, failure)
@@ -123,22 +132,25 @@ class Api:
                 return self.refuse(request, errors.not_allowed(asked, sorted(methods or ())))
         return self.refuse(request, errors.not_found(asked))
 
-    def _sent(self, request: Request, play: Callable[[IWire], Deferred[None]]) -> Deferred[None]:
-        """Play to a request; fires when it is finished, and stops the playing when it is cut off.
 
-        Klein finishes a request whose route is done. One that was broken off must not be finished,
-        so the request itself says when it is.
-        """
-        playing: list[Deferred[None]] = []
+def _sent(
+    request: Request, around: Surroundings, play: Callable[[IWire], Deferred[None]]
+) -> Deferred[None]:
+    """Play to a request; fires when it is finished, and stops the playing when it is cut off.
 
-        def stop() -> None:
-            for answer in playing:
-                answer.cancel()
+    Klein finishes a request whose route is done. One that was broken off must not be finished, so
+    the request itself says when it is.
+    """
+    playing: list[Deferred[None]] = []
 
-        ended: Deferred[None] = Deferred(lambda _: stop())
-        request.notifyFinish().addCallbacks(lambda _: ended.callback(None), lambda _: stop())
-        playing.append(play(RequestWire(request, cors.HEADERS)))
-        return ended
+    def stop() -> None:
+        for answer in playing:
+            answer.cancel()
+
+    ended: Deferred[None] = Deferred(lambda _: stop())
+    request.notifyFinish().addCallbacks(lambda _: ended.callback(None), lambda _: stop())
+    playing.append(play(RequestWire(request, around)))
+    return ended
 
 
 @implementer(IResource)

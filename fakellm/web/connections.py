@@ -47,11 +47,11 @@ class Connections(WrappingFactory[ProtocolWrapper]):
         offered: list[bytes] = self.wrappedFactory.acceptableProtocols()
         return offered
 
-    def buildProtocol(self, addr: IAddress) -> ProtocolWrapper:  # noqa: N802 -- Twisted's name
+    def buildProtocol(self, addr: IAddress | None) -> ProtocolWrapper:  # noqa: N802 -- Twisted's name
         """See `WrappingFactory`."""
         if self._turned_away():
             return self.protocol(self, _TurnedAway(self._reactor))
-        return super().buildProtocol(addr)  # type: ignore[no-any-return, no-untyped-call]
+        return super().buildProtocol(addr)
 
     def unregisterProtocol(self, p: ProtocolWrapper) -> None:  # noqa: N802 -- Twisted's name
         """See `WrappingFactory`."""
@@ -94,7 +94,8 @@ class _TurnedAway(Protocol):
         wire: Any = self.transport
         while (below := getattr(wire, "transport", None)) is not None:
             wire = below
-        if not ISystemHandle.providedBy(wire):
+        has_socket: bool = ISystemHandle.providedBy(wire)
+        if not has_socket:
             wire.loseConnection()
             return
         try:

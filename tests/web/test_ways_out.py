@@ -4,6 +4,7 @@ from unittest import mock
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,7 +16,9 @@ ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
 
 class ConnectionsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.connections = Connections(Factory.forProtocol(Protocol))
+        self.connections = Connections(
+            Factory.forProtocol(Protocol), Clock(), turned_away=lambda: False
+        )
         self.transport = StringTransport()
         protocol = self.connections.buildProtocol(ADDRESS)
         assert protocol is not None
