@@ -120,8 +120,8 @@ class Listening(Service):
     def pause(self) -> None:
         """Close the sockets for a while, so that connections are refused; ``urls`` stay.
 
-        What is connected stays so. A unix socket's file is gone meanwhile. A socket that another
-        process has made and holds, such as systemd, stays open.
+        What is connected stays so. A unix socket's file is gone meanwhile. A socket that was handed
+        to this process, by systemd, stays open.
         """
         if self._begun and not self._paused:
             self._paused = True
@@ -141,7 +141,9 @@ class Listening(Service):
 
     def _pause(self, socket: "_Socket") -> None:
         if socket.adopted:
-            _log.warn("{url} cannot be closed for a while: it is not ours", url=socket.url)
+            _log.warn(
+                "{url} cannot be closed for a while: it was handed to this process", url=socket.url
+            )
         elif socket.is_open:
             self._keep_closing(socket.close_for_a_while())
 

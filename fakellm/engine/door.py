@@ -5,7 +5,7 @@ whoever accepts them asks for (`Door.turns_away`), or the listening sockets are 
 system refuses them. This module knows times and no sockets.
 """
 
-from math import isfinite
+from math import inf, isfinite
 from typing import Protocol
 
 from twisted.application.service import Service
@@ -68,11 +68,13 @@ class Door(Service):
         """
         if not self.running or seconds <= 0:
             return
-        until = self._clock.seconds() + seconds
+        now = self._clock.seconds()
+        most = inf if refused or connections is None else connections
+        # Those that are refused as well: whoever still gets in is turned away.
+        self._spells = [spell for spell in self._spells if spell.until > now]
+        self._spells.append(_Spell(now + seconds, most))
         if refused:
-            self._refuse(until)
-        else:
-            self._spells.append(_Spell(until, float("inf") if connections is None else connections))
+            self._refuse(now + seconds)
 
     def turns_away(self) -> bool:
         """Whether the connection that has just come in is to be closed at once; asked once each."""
