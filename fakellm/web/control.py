@@ -10,7 +10,6 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine
 from http.client import responses
 from ipaddress import ip_address
-from math import isfinite
 from typing import Annotated, Any, Literal, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -25,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from zope.interface import implementer
 
 from fakellm.engine.clock import NeverIdle, to_idle, to_next
@@ -257,12 +256,9 @@ class Control:
                 allowed = ", ".join(sorted(methods or ()))
                 method = request.method.decode("latin-1")
                 problem = Problem(405, f"{method} is not allowed here", Allow=allowed)
-            case NotFound():
+            case _:
                 path = request.path.decode("latin-1")
                 problem = Problem(404, f"the control API has no {path}")
-            case error:
-                code = getattr(error, "code", None) or 400
-                problem = Problem(code, "the request is not understood")
         return _told(request, problem)
 
     def _failed(self, request: Request, failure: TwistedFailure) -> bytes:
@@ -288,14 +284,13 @@ class _ControlResource(Resource):
             request.postpath = [
                 quote(part.decode(), safe="").encode() for part in request.postpath or ()
             ]
-            b"/".join(request.prepath or ()).decode()
-            request.getRequestHostname().decode()
+            # all else that Klein decodes, and answers in words of its own where it cannot
+            b"/".join([request.getRequestHostname(), *(request.prepath or ())]).decode()
+            return cast("int", self._routes.render(request))
         except Problem as problem:
             request.write(_told(request, problem))
-        except UnicodeDecodeError:
-            request.write(_told(request, Problem(400, "the path is not UTF-8")))
-        else:
-            return cast("int", self._routes.render(request))
+        except (UnicodeDecodeError, HTTPException):
+            request.write(_told(request, Problem(400, "the path or the host is no text")))
         request.finish()
         return NOT_DONE_YET
 
@@ -366,12 +361,9 @@ def _query(request: Request, record: type[_Record]) -> _Record:
         for name, values in (request.args or {}).items()
     }
     try:
-        found = msgspec.convert(given, type=record, strict=False)
+        return msgspec.convert(given, type=record, strict=False)
     except msgspec.ValidationError as error:
         raise Problem(400, f"the query is not what it has to be: {error}") from error
-    if not all(isfinite(value) for value in msgspec.structs.astuple(cast("Struct", found))):
-        raise Problem(400, "the query is not what it has to be: a number is not finite")
-    return found
 
 
 def _state(gate: Gate, let_go: int | UnsetType = UNSET) -> _GateState:

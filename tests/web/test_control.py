@@ -280,7 +280,13 @@ class RouteTests(ProblemTestCase):
             self.assertEqual(answer.header("Allow"), allowed)
 
     def test_paths_that_are_no_text(self) -> None:
-        self.assert_problem(self.request("GET", f"{GATES}/%ff"), 400, "UTF-8")
+        self.assert_problem(self.request("GET", f"{GATES}/%ff"), 400, "no text")
+
+    def test_hosts_that_are_no_names(self) -> None:
+        for host in (b"\xff", b"a..b", b"x" * 64 + b".example", b"xn--a"):
+            answer = self.request("GET", CLOCK, headers=Headers({b"Host": [host]}))
+            if answer.status != 200:
+                self.assert_problem(answer, 400, "no text")
 
     def test_head_has_no_body(self) -> None:
         answer = self.request("HEAD", CLOCK)
