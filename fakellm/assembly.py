@@ -102,6 +102,7 @@ class FakeLLM(MultiService):
             self.resource,
             reactor=self._reactor,
             max_body=self.config.max_body,
+            seconds=self.clock.seconds,
             verbose=self.config.log_level == "debug",
         )
         self._connections = Connections(site)

@@ -23,22 +23,27 @@ class Case:
         stamp: its identity and chance.
         regime: how the server conducts itself at this time.
         wire: its client's.
+        begins: when it arrived.
 
     Attributes:
+        begins: when its time began to run: when it arrived, or had its turn.
         prompt: what is asked, once that is known.
         place: in the queue or a slot, once it has one.
         admitted: by the limits, once it is.
     """
 
     __slots__ = (
-        "_said", "_used", "admitted", "dialect", "place", "prompt", "regime", "stamp", "wire",
+        "_said", "_used", "admitted", "begins", "dialect", "place", "prompt", "regime", "stamp", "wire",
     )  # fmt: skip
 
-    def __init__(self, *, dialect: IDialect, stamp: Stamp, regime: Regime, wire: IWire) -> None:
+    def __init__(
+        self, *, dialect: IDialect, stamp: Stamp, regime: Regime, wire: IWire, begins: float
+    ) -> None:
         self.dialect = dialect
         self.stamp = stamp
         self.regime = regime
         self.wire = wire
+        self.begins = begins
         self.prompt: Prompt | None = None
         self.place: Place | None = None
         self.admitted: Admitted | None = None

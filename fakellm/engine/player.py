@@ -75,7 +75,7 @@ class Manner(Struct, frozen=True, kw_only=True):
     late: Late = "catch_up"
 
 
-_PLAIN = Manner()
+PLAIN = Manner()
 
 
 @implementer(IPushProducer)
@@ -87,6 +87,7 @@ class Player:
         wire: where to.
         cues: when and what, in order of time; drawn no earlier than needed.
         manner: how.
+        begins: when its time began to run, in seconds of the timer's clock; now, if left out.
 
     Attributes:
         done: fires with ``None`` when the answer has been sent, broken off, or given up with
@@ -101,13 +102,18 @@ class Player:
     _log = Logger()
 
     def __init__(
-        self, stage: Stage, wire: IWire, cues: Iterator[Cue], manner: Manner = _PLAIN
+        self,
+        stage: Stage,
+        wire: IWire,
+        cues: Iterator[Cue],
+        manner: Manner = PLAIN,
+        begins: float | None = None,
     ) -> None:
         self._stage = stage
         self._wire = wire
         self._cues = cues
         self._manner = manner
-        self._started = stage.timer.seconds()
+        self._started = stage.timer.seconds() if begins is None else begins
         self._next: Cue | None = None
         self._call: Call | None = None
         self._gate: Gate | None = None  # where it waits

@@ -19,7 +19,7 @@ from fakellm.engine.collecting import CollectingWire
 from fakellm.engine.gates import Gates
 from fakellm.engine.limits import Limits, Refusal
 from fakellm.engine.pending import GONE, Pending
-from fakellm.engine.player import Manner, Player, Stage
+from fakellm.engine.player import PLAIN, Manner, Player, Stage
 from fakellm.engine.punctuality import Punctuality
 from fakellm.engine.shelf import Shelf
 from fakellm.engine.timer import Timer
@@ -147,9 +147,26 @@ class Engine:
         failure: Failure = dialect.errors.unauthorized(key)
         return failure
 
-    def answer(self, dialect: IDialect, received: Received, wire: IWire) -> Deferred[None]:
-        """Answer a request; the Deferred fires when all is sent, and stops it when cancelled."""
-        case = Case(dialect=dialect, stamp=self.stamp(), regime=self._regime(), wire=wire)
+    def answer(
+        self,
+        dialect: IDialect,
+        received: Received,
+        wire: IWire,
+        *,
+        arrived: float | None = None,
+    ) -> Deferred[None]:
+        """Answer a request.
+
+        Args:
+            dialect: that it is in.
+            received: the request.
+            wire: its client's.
+            arrived: when it did, in seconds of the clock, if that was before now.
+
+        Returns:
+            A Deferred that fires when all is sent, and stops it when cancelled.
+        """
+        case = self._case(dialect, wire, arrived)
         try:
             prompt = case.prompt = self._prompt(dialect, received)
             session = session_of(prompt)
@@ -187,8 +204,8 @@ class Engine:
         self, operation: Operation, found: Mapping[str, str], received: Received, wire: IWire
     ) -> Deferred[None]:
         """Answer a request that is about what is kept, by a path with these variables in it."""
-        stamp = self.stamp()
-        case = Case(dialect=operation.dialect, stamp=stamp, regime=self._regime(), wire=wire)
+        case = self._case(operation.dialect, wire)
+        stamp = case.stamp
         try:
             failure = self.barred(operation.dialect, received)
             if failure is not None:
@@ -205,10 +222,11 @@ class Engine:
         self,
         cues: Iterator[Cue],
         wire: IWire,
-        manner: Manner = Manner(),  # noqa: B008 -- frozen
+        manner: Manner = PLAIN,
+        begins: float | None = None,
     ) -> Deferred[None]:
-        """Play a timeline."""
-        player = Player(self._stage, wire, cues, manner)
+        """Play a timeline, whose time began to run at ``begins``, or does now."""
+        player = Player(self._stage, wire, cues, manner, begins)
         self._running.add(player)
         player.done.addBoth(self._ended, player)
         player.start()
@@ -307,6 +325,15 @@ class Engine:
             raise Refused(found.failure(case.dialect, prompt.model))
         case.admitted = found
 
+    def _case(self, dialect: IDialect, wire: IWire, arrived: float | None = None) -> Case:
+        return Case(
+            dialect=dialect,
+            stamp=self.stamp(),
+            regime=self._regime(),
+            wire=wire,
+            begins=self._seconds() if arrived is None else arrived,
+        )
+
     def _wait(
         self, awaited: "Deferred[Any]", case: Case, perform: Callable[[Any], Deferred[None]]
     ) -> Deferred[None]:
@@ -319,6 +346,7 @@ class Engine:
                 case.end(self._seconds)
                 playing = None
             else:
+                case.begins = self._seconds()
                 playing = perform(result)
             self._ended(None, pending)
             return playing
@@ -390,7 +418,8 @@ class Engine:
 
     def _played(self, cues: Iterator[Cue], case: Case) -> Deferred[None]:
         manner = case.manner()
-        return self.play(cues, case.wire, manner).addBoth(lambda _: case.end(self._seconds))
+        playing = self.play(cues, case.wire, manner, case.begins)
+        return playing.addBoth(lambda _: case.end(self._seconds))
 
     def _paced(
         self, case: Case, prompt: Prompt, reply: Reply, timing: Timing | None
