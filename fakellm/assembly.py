@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import msgspec
 from twisted.application.service import MultiService, Service
@@ -20,7 +20,7 @@ from fakellm.engine.garbage import Tidying
 from fakellm.engine.gates import Gate
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.patience import wait
-from fakellm.engine.service import Engine, Identity
+from fakellm.engine.service import Engine, Identity, Setup
 from fakellm.engine.watching import Watching
 from fakellm.interfaces import ITokenizer
 from fakellm.listening import Listening
@@ -48,7 +48,8 @@ class FakeLLM(MultiService):
         config: the settings, as a whole; without it they are made of ``settings``.
         reactor: where to listen; Twisted's installed one by default, and only when it is needed.
         clock: whose time answers are on; the reactor by default. On a `twisted.internet.task.Clock`
-            time stands still until it is advanced, and answers are dated from 2026 on.
+            time stands still until it is advanced, and answers are dated from 2026 on. The word
+            ``virtual`` makes one, on which each call sees its own time.
         **settings: single settings, by the names of `Config`'s fields, such as ``port=0``.
 
     Raises:
@@ -66,11 +67,13 @@ class FakeLLM(MultiService):
         config: Config | None = None,
         *,
         reactor: Any = None,
-        clock: IReactorTime | None = None,
+        clock: IReactorTime | Literal["real", "virtual"] | None = None,
         **settings: Any,
     ) -> None:
         MultiService.__init__(self)
         self._log = Logger()
+        if isinstance(clock, str):
+            settings["clock"], clock = clock, None
         if config is not None and settings:
             raise TypeError("give a config or single settings, not both")
         self.config = Config.of(**settings) if config is None else config
@@ -233,12 +236,14 @@ def engine_of(
         book=library.book,
         tokenizer=counting,
         identity=Identity(seed=config.seed, fingerprint=_fingerprint(config), epoch=epoch),
-        course=library.course,
-        speed=config.speed,
-        real=real,
-        models=config.model,
-        api_keys=config.api_key,
-        strict=config.strict_requests,
+        setup=Setup(
+            course=library.course,
+            speed=config.speed,
+            real=real,
+            models=config.model,
+            api_keys=config.api_key,
+            strict=config.strict_requests,
+        ),
     )
 
 

@@ -7,7 +7,6 @@ from fakellm.engine.limits import Admitted
 from fakellm.engine.player import Headers, Manner
 from fakellm.interfaces import IDialect, IWire
 from fakellm.model.events import End, Event, Token
-from fakellm.model.prompt import Prompt
 from fakellm.model.stamp import Stamp
 from fakellm.scenarios.course import Regime
 
@@ -27,13 +26,12 @@ class Case:
 
     Attributes:
         begins: when its time began to run: when it arrived, or had its turn.
-        prompt: what is asked, once that is known.
         place: in the queue or a slot, once it has one.
         admitted: by the limits, once it is.
     """
 
     __slots__ = (
-        "_said", "_used", "admitted", "begins", "dialect", "place", "prompt", "regime", "stamp", "wire",
+        "_said", "_used", "admitted", "begins", "dialect", "place", "regime", "stamp", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -44,7 +42,6 @@ class Case:
         self.regime = regime
         self.wire = wire
         self.begins = begins
-        self.prompt: Prompt | None = None
         self.place: Place | None = None
         self.admitted: Admitted | None = None
         self._said = 0

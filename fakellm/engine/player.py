@@ -216,12 +216,15 @@ class Player:
                 continue
             self._next = cue
             self._flush(due)
-            if self._ended or self._paused:
+            if self._halted():
                 return  # the write was one too many for the client; the act keeps its turn
             self._next = None
             if self._act(at, act):
                 return
             now = max(now, seconds() - self._started + EXACT_TO_SECONDS)
+
+    def _halted(self) -> bool:
+        return self._ended or self._paused
 
     def _timed(self, at: float, act: Act, now: float) -> float:
         """Note how late an act is; what time it is for the answer, once it is dealt with."""
@@ -243,6 +246,8 @@ class Player:
     def _act(self, at: float, act: Act) -> bool:
         """Do what is no plain write; whether to play no more for now."""
         match act:
+            case Nothing():
+                pass
             case Write(data):
                 self._is_head_due = False
                 self._wire.write(data)
@@ -263,18 +268,14 @@ class Player:
                 if apart:
                     self._turn()
                     return True
-            case Close():
-                self._cut(self._wire.close)
-            case Abort():
-                self._cut(self._wire.abort)
+            case Close() | Abort():
+                self._cut(self._wire.close if isinstance(act, Close) else self._wire.abort)
             case Shut(shut_for, refused, connections):
                 self._wire.shut(shut_for, refused=refused, connections=connections)
             case Keep():
                 self._stage.keep(act)
             case Ask():
                 self._stage.ask(act)
-            case Nothing():
-                pass
         return False
 
     def _head(self, at: float, head: Head) -> None:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
 from klein.interfaces import IKleinRequest
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
