@@ -45,19 +45,20 @@ class LimitTests(SynchronousTestCase):
         self.assertFalse(at_once.is_quota)
 
     def test_whom_it_is_for(self) -> None:
-        for of, key, model, counts in [
+        cases: list[tuple[dict[str, Any], str | None, str, bool]] = [
             ({}, None, "m", True),
             ({"model": "m"}, None, "m", True),
             ({"model": "m"}, "k", "other", False),
             ({"key": "k"}, "k", "m", True),
             ({"key": "k"}, None, "m", False),
             ({"key": "k", "model": "m"}, "k", "other", False),
-        ]:
+        ]
+        for of, key, model, counts in cases:
             self.assertIs(limit(requests=1, **of).counts(key, model), counts, of)
 
     def test_what_cannot_be_is_told_in_a_line(self) -> None:
         units = "a limit is one of requests, tokens, concurrent, and this is "
-        for spec, reason in [
+        cases: list[tuple[dict[str, Any], str]] = [
             ({}, units + "none"),
             ({"requests": 1, "tokens": 2}, units + "requests and tokens"),
             ({"requests": 0}, "requests: must be at least 1, not 0"),
@@ -69,7 +70,8 @@ class LimitTests(SynchronousTestCase):
                 {"tokens": 1, "per": "soon"},
                 "per: 'soon' is no duration such as 250ms, 1.5s, 2m or 0.25, nor ever",
             ),
-        ]:
+        ]
+        for spec, reason in cases:
             with self.subTest(reason):
                 error = self.assertRaises(BadDuration, limit, **spec)
                 self.assertEqual(str(error), reason)
