@@ -170,7 +170,7 @@ class Bench:
         """Streams at 20 tokens a second."""
         ttft, itl = 200 * _MS, 50 * _MS
         case = f"paced {streams}{' at once' if self.args.burst else ''}"
-        spread = 0.0 if self.args.burst else 1.0
+        spread = 0.0 if self.args.burst else streams / self.args.rate
         with self.server(ttft, itl) as server:
             starts = self.starts(server, streams, tokens, spread)
             lasts = spread + ttft + itl * tokens + _GRACE
@@ -342,7 +342,8 @@ def parser() -> argparse.ArgumentParser:
     add("--streams", type=int, help="so many instead of the case's own numbers")
     add("--tokens", type=int, help="of an answer (paced: 200, decode: 100)")
     add("--seconds", type=float, help="of asking anew (decode: 5), of waiting (idle: 10)")
-    add("--burst", action="store_true", help="begin all streams at once, not spread over a second")
+    add("--rate", type=float, default=250, help="paced: so many streams begin in a second (250)")
+    add("--burst", action="store_true", help="begin all streams at once, not one after the other")
     add("--tiny", action="store_true", help="small numbers, to see that it still runs")
     add("--strict", action="store_true", help="fail if a figure misses its bar")
     add("--url", help="drive the server that listens there, such as http://127.0.0.1:3500")

@@ -22,7 +22,7 @@ from fakellm.engine.garbage import Tidying
 from fakellm.engine.gates import Gate
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.patience import in_time, turns, wait
-from fakellm.engine.service import Engine, Identity
+from fakellm.engine.service import Engine, Identity, Setup
 from fakellm.engine.watching import Watching
 from fakellm.interfaces import ITokenizer
 from fakellm.listening import Listening
@@ -52,8 +52,8 @@ class FakeLLM(MultiService):
         config: the settings, as a whole; without it they are made of ``settings``.
         reactor: where to listen; Twisted's installed one by default, and only when it is needed.
         clock: whose time answers are on; the reactor by default. On a `twisted.internet.task.Clock`
-            time stands still until it is advanced, and answers are dated from 2026 on. Or the
-            setting of this name.
+            time stands still until it is advanced, and answers are dated from 2026 on. The word
+            ``virtual`` makes one, on which each call sees its own time.
         **settings: single settings, by the names of `Config`'s fields, such as ``port=0``.
 
     Raises:
@@ -77,8 +77,7 @@ class FakeLLM(MultiService):
         MultiService.__init__(self)
         self._log = Logger()
         if isinstance(clock, str):
-            settings["clock"] = clock
-            clock = None
+            settings["clock"], clock = clock, None
         if config is not None and settings:
             raise TypeError("give a config or single settings, not both")
         self.config = Config.of(**settings) if config is None else config
@@ -120,6 +119,7 @@ class FakeLLM(MultiService):
             self.resource,
             reactor=self._reactor,
             max_body=self.config.max_body,
+            seconds=self.clock.seconds,
             verbose=self.config.log_level == "debug",
         )
         self._connections = Connections(site, self._reactor, self._door.turns_away)
@@ -251,12 +251,14 @@ def engine_of(
         book=library.book,
         tokenizer=counting,
         identity=Identity(seed=config.seed, fingerprint=_fingerprint(config), epoch=epoch),
-        course=library.course,
-        speed=config.speed,
-        real=real,
-        models=config.model,
-        api_keys=config.api_key,
-        strict=config.strict_requests,
+        setup=Setup(
+            course=library.course,
+            speed=config.speed,
+            real=real,
+            models=config.model,
+            api_keys=config.api_key,
+            strict=config.strict_requests,
+        ),
     )
 
 

@@ -7,7 +7,6 @@ from fakellm.engine.limits import Admitted
 from fakellm.engine.player import Headers, Manner
 from fakellm.interfaces import IDialect, IWire
 from fakellm.model.events import End, Event, Token
-from fakellm.model.prompt import Prompt
 from fakellm.model.stamp import Stamp
 from fakellm.scenarios.course import Regime
 
@@ -23,23 +22,26 @@ class Case:
         stamp: its identity and chance.
         regime: how the server conducts itself at this time.
         wire: its client's.
+        begins: when it arrived.
 
     Attributes:
-        prompt: what is asked, once that is known.
+        begins: when its time began to run: when it arrived, or had its turn.
         place: in the queue or a slot, once it has one.
         admitted: by the limits, once it is.
     """
 
     __slots__ = (
-        "_said", "_used", "admitted", "dialect", "place", "prompt", "regime", "stamp", "wire",
+        "_said", "_used", "admitted", "begins", "dialect", "place", "regime", "stamp", "wire",
     )  # fmt: skip
 
-    def __init__(self, *, dialect: IDialect, stamp: Stamp, regime: Regime, wire: IWire) -> None:
+    def __init__(
+        self, *, dialect: IDialect, stamp: Stamp, regime: Regime, wire: IWire, begins: float
+    ) -> None:
         self.dialect = dialect
         self.stamp = stamp
         self.regime = regime
         self.wire = wire
-        self.prompt: Prompt | None = None
+        self.begins = begins
         self.place: Place | None = None
         self.admitted: Admitted | None = None
         self._said = 0

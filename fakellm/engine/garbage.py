@@ -13,10 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 LOOK_EVERY_SECONDS = 10.0
-YOUNG_AT_MOST = 5_000
-"""Objects made, less those dropped, before the young ones are looked at: under a millisecond."""
-
-_SELDOM = 500
+THRESHOLDS = (1_000, 10, 10_000)
+"""So that the young and the middle-aged are looked at in a millisecond, the old hardly ever."""
 
 
 class Tidying(Service):
@@ -40,7 +38,7 @@ class Tidying(Service):
         self._before = gc.get_threshold()
         gc.collect()
         gc.freeze()
-        gc.set_threshold(YOUNG_AT_MOST, 20, _SELDOM)
+        gc.set_threshold(*THRESHOLDS)
         self._looking.start(LOOK_EVERY_SECONDS, now=False)
 
     def stopService(self) -> None:  # noqa: N802 -- IService's name

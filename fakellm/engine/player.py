@@ -75,7 +75,7 @@ class Manner(Struct, frozen=True, kw_only=True):
     late: Late = "catch_up"
 
 
-_PLAIN = Manner()
+PLAIN = Manner()
 
 
 @implementer(IPushProducer)
@@ -87,6 +87,7 @@ class Player:
         wire: where to.
         cues: when and what, in order of time; drawn no earlier than needed.
         manner: how.
+        begins: when its time began to run, in seconds of the timer's clock; now, if left out.
 
     Attributes:
         done: fires with ``None`` when the answer has been sent, broken off, or given up with
@@ -101,13 +102,18 @@ class Player:
     _log = Logger()
 
     def __init__(
-        self, stage: Stage, wire: IWire, cues: Iterator[Cue], manner: Manner = _PLAIN
+        self,
+        stage: Stage,
+        wire: IWire,
+        cues: Iterator[Cue],
+        manner: Manner = PLAIN,
+        begins: float | None = None,
     ) -> None:
         self._stage = stage
         self._wire = wire
         self._cues = cues
         self._manner = manner
-        self._started = stage.timer.seconds()
+        self._started = stage.timer.seconds() if begins is None else begins
         self._next: Cue | None = None
         self._call: Call | None = None
         self._gate: Gate | None = None  # where it waits
@@ -210,12 +216,15 @@ class Player:
                 continue
             self._next = cue
             self._flush(due)
-            if self._ended or self._paused:
+            if self._halted():
                 return  # the write was one too many for the client; the act keeps its turn
             self._next = None
             if self._act(at, act):
                 return
             now = max(now, seconds() - self._started + EXACT_TO_SECONDS)
+
+    def _halted(self) -> bool:
+        return self._ended or self._paused
 
     def _timed(self, at: float, act: Act, now: float) -> float:
         """Note how late an act is; what time it is for the answer, once it is dealt with."""
@@ -237,6 +246,8 @@ class Player:
     def _act(self, at: float, act: Act) -> bool:
         """Do what is no plain write; whether to play no more for now."""
         match act:
+            case Nothing():
+                pass
             case Write(data):
                 self._is_head_due = False
                 self._wire.write(data)
@@ -257,18 +268,14 @@ class Player:
                 if apart:
                     self._turn()
                     return True
-            case Close():
-                self._cut(self._wire.close)
-            case Abort():
-                self._cut(self._wire.abort)
+            case Close() | Abort():
+                self._cut(self._wire.close if isinstance(act, Close) else self._wire.abort)
             case Shut(shut_for, refused, connections):
                 self._wire.shut(shut_for, refused=refused, connections=connections)
             case Keep():
                 self._stage.keep(act)
             case Ask():
                 self._stage.ask(act)
-            case Nothing():
-                pass
         return False
 
     def _head(self, at: float, head: Head) -> None:

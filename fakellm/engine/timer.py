@@ -7,8 +7,10 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+
+from fakellm.engine.alarm import make_alarm
 
 EXACT_TO_SECONDS = 1e-6
 """What is due within this is due now: times since 1970, as floats, are not exact to less."""
@@ -42,13 +44,13 @@ class Timer:
     def __init__(self, clock: IReactorTime, lagged: Callable[[float], None] | None = None) -> None:
         self._log = Logger()
         self.seconds: Callable[[], float] = clock.seconds
-        self._clock = clock
         self._lagged = lagged
         self._heap: list[tuple[float, int, Call]] = []
         self._numbers = count()
         self._dead = 0
-        self._call: IDelayedCall | None = None
-        self._at = 0.0  # when that is due
+        self._alarm = make_alarm(clock, self._tick)
+        self._is_set = False
+        self._at = 0.0  # when it rings
 
     @property
     def pending(self) -> int:
@@ -59,7 +61,7 @@ class Timer:
         """Call a function at a time; one that has passed is the reactor's next turn."""
         call = Call(when, function)
         heappush(self._heap, (when, next(self._numbers), call))
-        if self._call is None or when < self._at:
+        if not self._is_set or when < self._at:
             self._schedule(when)
         return call
 
@@ -74,10 +76,11 @@ class Timer:
         if self._dead == len(self._heap):
             self._heap.clear()
             self._dead = 0
-            self._unschedule()
+            self._is_set = False
+            self._alarm.clear()
         elif self._heap[0][2] is call:
             self._drop_dead()
-            if self._call is not None:
+            if self._is_set:
                 self._schedule(self._heap[0][0])
         elif self._dead > _DEAD_AT_MOST and self._dead * 2 > len(self._heap):
             self._heap = [each for each in self._heap if each[2].function is not None]
@@ -90,18 +93,13 @@ class Timer:
             self._dead -= 1
 
     def _schedule(self, when: float) -> None:
-        self._unschedule()
         self._at = when
-        self._call = self._clock.callLater(max(0.0, when - self._clock.seconds()), self._tick)
-
-    def _unschedule(self) -> None:
-        call, self._call = self._call, None
-        if call is not None:
-            call.cancel()
+        self._is_set = True
+        self._alarm.set(max(0.0, when - self.seconds()))
 
     def _tick(self) -> None:
-        self._call = None
-        now = self._clock.seconds()
+        self._is_set = False
+        now = self.seconds()
         if self._lagged is not None:
             self._lagged(now - self._at)
         for call in self._due(now + EXACT_TO_SECONDS):
@@ -113,7 +111,7 @@ class Timer:
             except Exception:  # noqa: BLE001 -- whatever broke, the others are to be called
                 self._log.failure("A delayed call failed.")
         self._drop_dead()
-        if self._heap and (self._call is None or self._heap[0][0] < self._at):
+        if self._heap and (not self._is_set or self._heap[0][0] < self._at):
             self._schedule(self._heap[0][0])
 
     def _due(self, now: float) -> list[Call]:

@@ -74,7 +74,10 @@ class LimitSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     ] = None
     per: Annotated[
         ConstantSpec | None,
-        Meta(description="The window, such as `1m`; `ever` makes it a quota that runs out."),
+        Meta(
+            description="The window, such as `30s`; 1m without it. `ever` makes it a quota, which "
+            "runs out."
+        ),
     ] = None
     by: Annotated[
         Literal["all", "key", "model"] | tuple[Whose, ...],

@@ -7,7 +7,7 @@ made as they are drawn, and must never be gathered.
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from msgspec import Struct, structs
 
@@ -119,29 +119,52 @@ def _in_turn(running: list[Iterator[Event]]) -> Iterator[Event]:
 
 def _choice(prompt: Prompt, index: int, plan: _Plan, *, ends: bool) -> Iterator[Event]:
     yield ChoiceBegin(choice=index, parts=tuple(piece.content for piece in plan.pieces))
+    final = len(plan.pieces) - 1 if ends else -1
     position = 0
     chunks = plan.chunks
     for number, piece in enumerate(plan.pieces):
         yield PartBegin(choice=index, part=number, content=piece.content)
+        tokens = piece.tokens
+        reason = plan.finish_reason if number == final else None
         if piece.hidden:
-            yield Token(index, number, "", piece.hidden)
+            yield Token(index, number, "", piece.hidden, None, None if tokens else reason)
         if prompt.logprobs is not None and isinstance(piece.content, Text | Refusal):
             # log probabilities are of tokens, so that is how the text is cut
-            for text in piece.tokens:
-                logprob = logprob_of(text, position, prompt.logprobs)
-                yield Token(index, number, text, 1, logprob)
-                position += 1
+            scored = _scored(index, number, tokens, position, prompt.logprobs)
+            yield from _with_last(scored, reason)
+            position += len(tokens)
         elif chunks == "token" or _is_thought(piece, chunks):
-            for text in piece.tokens:
+            before_last = len(tokens) if reason is None else max(len(tokens) - 1, 0)
+            for text in islice(tokens, before_last):
                 yield Token(index, number, text)
+            for text in tokens[before_last:]:
+                yield Token(index, number, text, 1, None, reason)
         else:
-            for text, tokens in cut(piece.tokens, chunks):
-                yield Token(index, number, text, tokens)
+            said = (Token(index, number, text, ended) for text, ended in cut(tokens, chunks))
+            yield from _with_last(said, reason)
             if isinstance(chunks, tuple):
-                chunks = without(chunks, sum(map(len, piece.tokens)))
+                chunks = without(chunks, sum(map(len, tokens)))
         yield PartEnd(choice=index, part=number)
     if ends:
         yield ChoiceEnd(choice=index, finish_reason=plan.finish_reason, stop=plan.stop)
+
+
+def _scored(
+    index: int, number: int, tokens: tuple[str, ...], position: int, top: int
+) -> Iterator[Token]:
+    for at, text in enumerate(tokens, position):
+        yield Token(index, number, text, 1, logprob_of(text, at, top))
+
+
+def _with_last(tokens: Iterator[Token], reason: FinishReason | None) -> Iterator[Token]:
+    """The same, of which the last tells the reason, if there is one."""
+    held = next(tokens, None)
+    while held is not None:
+        after = next(tokens, None)
+        if after is None and reason is not None:
+            held = structs.replace(held, last=reason)
+        yield held
+        held = after
 
 
 def _is_thought(piece: _Piece, chunks: Chunks) -> bool:

@@ -91,7 +91,12 @@ class Api:
             return _sent(
                 request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
             )
-        return _sent(request, self._around, lambda wire: self._engine.answer(dialect, asked, wire))
+        arrived = getattr(request, "arrived", None)
+        return _sent(
+            request,
+            self._around,
+            lambda wire: self._engine.answer(dialect, asked, wire, arrived=arrived),
+        )
 
     def _list_models(self, request: Request) -> Deferred[None]:
         return self._let_in(request) or self._show(request, self._lister.model_list(self._models))

@@ -1,11 +1,16 @@
 """The HTTP server: Twisted's own, with a bound on bodies and without its access log."""
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
+from klein.interfaces import IKleinRequest
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -23,13 +28,16 @@ class BoundedRequest(Request):
 
     Attributes:
         body_too_large: whether there was more.
+        arrived: when its first line came, in seconds of the server's clock.
     """
 
     def __init__(self, channel: HTTPChannel, *args: Any, **kwargs: Any) -> None:
         Request.__init__(self, channel, *args, **kwargs)
         self.body_too_large = False
         self._body_bytes = 0
-        self._max_body: int = cast("FakeSite", channel.site).max_body  # type: ignore[attr-defined]
+        site: FakeSite = channel.site  # type: ignore[attr-defined]
+        self._max_body = site.max_body
+        self.arrived = site.seconds()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802
         """See `twisted.web.http.Request`."""
@@ -54,6 +62,32 @@ class BoundedRequest(Request):
         else:
             Request.handleContentChunk(self, data)
 
+    def notifyFinish(self) -> Deferred[None]:  # noqa: N802 -- Twisted's name
+        """See `twisted.web.http.Request`; of one that has ended, nothing more is to be known.
+
+        Klein asks when its route has answered, often after the end; what it asks with would keep
+        the request in a circle that only the garbage collector finds.
+        """
+        if self.finished or self._disconnected:
+            return Deferred()
+        notified: Deferred[None] = Request.notifyFinish(self)
+        return notified
+
+    def finish(self) -> None:
+        """See `twisted.web.http.Request`."""
+        Request.finish(self)
+        self._let_go()
+
+    def connectionLost(self, reason: Failure) -> None:  # noqa: N802 -- Twisted's name
+        """See `twisted.web.http.Request`."""
+        Request.connectionLost(self, reason)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Break the circle with what Klein hangs on a request."""
+        with suppress(KeyError):  # a request may never have come to Klein
+            self.unsetComponent(IKleinRequest)
+
 
 class FakeSite(Site):
     """Serves one resource at the root.
@@ -62,13 +96,20 @@ class FakeSite(Site):
         resource: what is served.
         reactor: for the timeouts of connections.
         max_body: bytes that a request's body may have.
+        seconds: gives the time of the clock that answers are on.
         verbose: log a line for each answer, at the level debug; else nothing is spent on it.
     """
 
     _said = Logger()
 
     def __init__(
-        self, resource: IResource, *, reactor: IReactorTime, max_body: int, verbose: bool = False
+        self,
+        resource: IResource,
+        *,
+        reactor: IReactorTime,
+        max_body: int,
+        seconds: Callable[[], float],
+        verbose: bool = False,
     ) -> None:
         Site.__init__(
             self,
@@ -79,6 +120,7 @@ class FakeSite(Site):
         )
         self.displayTracebacks = False
         self.max_body = max_body
+        self.seconds = seconds
         self._verbose = verbose
 
     def log(self, request: Any) -> None:

@@ -116,7 +116,7 @@ class RequestWire:
 
     def write(self, data: bytes) -> None:
         """See `IWire`."""
-        if self._gone:
+        if self._gone or not data:
             return
         request = self._request
         if self._send is not None:

@@ -12,6 +12,14 @@ from fakellm.engine.admission import Admission, Place
 from fakellm.timing.conduct import LoadSpec
 
 
+def _leave(_: None, place: Place) -> None:
+    place.leave()
+
+
+def _note(_: None, granted: list[int], number: int) -> None:
+    granted.append(number)
+
+
 class AdmissionCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
@@ -81,7 +89,7 @@ class SlotTests(AdmissionCase):
         self.follow(slots=1)
         first, *others = self.enter(5000)
         for place in others:
-            place.granted.addCallback(lambda _, place=place: place.leave())
+            place.granted.addCallback(_leave, place)
         first.leave()
         self.assertEqual((self.admission.running, self.admission.queued), (0, 0))
 
@@ -136,7 +144,7 @@ class AnythingTests(SynchronousTestCase):
             else:
                 number = len(places)
                 place = admission.enter()
-                place.granted.addCallback(lambda _, number=number: granted.append(number))
+                place.granted.addCallback(_note, granted, number)
                 places.append(place)
             self.assertLessEqual(admission.running, slots)
             self.assertTrue(admission.running == slots or not admission.queued)

@@ -16,13 +16,17 @@ class VirtualClockTests(SynchronousTestCase):
     def see(self) -> None:
         self.seen.append(self.clock.seconds())
 
+    def see_and_call_later(self) -> None:
+        self.see()
+        self.clock.callLater(2, self.see)
+
     def see_for_ever(self) -> None:
         self.see()
         self.clock.callLater(1, self.see_for_ever)
 
     def test_each_call_sees_the_time_it_is_due_at(self) -> None:
         self.clock.callLater(2, self.see)
-        self.clock.callLater(1, lambda: (self.see(), self.clock.callLater(2, self.see)))
+        self.clock.callLater(1, self.see_and_call_later)
         self.clock.advance(10)
         self.assertEqual((self.seen, self.clock.seconds()), ([1.0, 2.0, 3.0], 10.0))
 

@@ -29,7 +29,7 @@ from fakellm.model.timeline import (
     Write,
 )
 from tests.engine.stages import stage
-from tests.engine.wires import HastyWire, NotedWire, UnbreakableWire
+from tests.engine.wires import HastyWire, HeadlessWire, NotedWire, UnbreakableWire
 
 HEAD = Head(200, ())
 
@@ -259,7 +259,7 @@ class ActTests(PlayerCase):
         self.assertEqual(self.wire.done[-2:], [b"a", "finished"])
 
     def test_a_head_that_is_sent_otherwise_does_not_trickle(self) -> None:
-        self.wire.head_bytes = lambda _status, _headers: b""  # type: ignore[method-assign]
+        self.wire = HeadlessWire()
         self.play(after((0, Head(200, (), over=1.0)), (1, Write(b"a")), (1, Finish())))
         self.clock.advance(1)
         self.assertEqual(self.wire.done, [b"a", "finished"])

@@ -1,8 +1,9 @@
 """How late a server was, and when it says so."""
 
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from fakellm.engine.punctuality import Histogram, Punctuality
 
@@ -32,13 +33,14 @@ class PunctualityTests(SynchronousTestCase):
         self.clock = Clock()
         self.punctuality = Punctuality(self.clock.seconds)
         self.lines: list[str] = []
-        globalLogPublisher.addObserver(self.observe)
-        self.addCleanup(globalLogPublisher.removeObserver, self.observe)
 
-    def observe(self, event: dict[str, object]) -> None:
-        if str(event.get("log_namespace")).startswith("fakellm.engine.punctuality"):
-            level = getattr(event["log_level"], "name", "")
-            self.lines.append(f"{level}: {str(event['log_format']).format(**event)}")
+        @implementer(ILogObserver)
+        def observe(event: LogEvent) -> None:
+            if event.get("log_namespace") == "fakellm.engine.punctuality":
+                self.lines.append(f"{event['log_level'].name}: {formatEvent(event)}")
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
 
     def note(self, count: int, late: float) -> None:
         for _ in range(count):
@@ -59,9 +61,11 @@ class PunctualityTests(SynchronousTestCase):
         self.assertEqual(
             self.lines,
             [
-                "warn: the server cannot keep the pace it is asked for: 10 of the last 100 events "
-                "were more than 20 ms late, the worst 500 ms: figures taken now measure the fake, "
-                "not its client"
+                (
+                    "warn: the server cannot keep the pace it is asked for: 10 of the last 100 "
+                    "events were more than 20 ms late, the worst 500 ms: figures taken now measure "
+                    "the fake, not its client"
+                )
             ],
         )
         told = self.punctuality.told()

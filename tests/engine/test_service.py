@@ -14,7 +14,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from fakellm.dialects.registry import ENDPOINTS
-from fakellm.engine.service import Engine, Identity
+from fakellm.engine.service import Engine, Identity, Setup
 from fakellm.interfaces import IDialect, IEncoder, IErrorWords
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
@@ -44,7 +44,11 @@ class EngineCase(SynchronousTestCase):
         book = settings.pop("book", None) or libraries.book()
         identity = settings.pop("identity", Identity(seed=7, epoch=1000.0))
         return Engine(
-            clock=self.clock, book=book, tokenizer=Splitter(), identity=identity, **settings
+            clock=self.clock,
+            book=book,
+            tokenizer=Splitter(),
+            identity=identity,
+            setup=Setup(**settings),
         )
 
     def answer(

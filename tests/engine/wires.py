@@ -101,3 +101,10 @@ class UnbreakableWire(NotedWire):
 
     def abort(self) -> None:
         raise ConnectionError
+
+
+class HeadlessWire(NotedWire):
+    """A wire whose head goes out otherwise than in bytes of its own."""
+
+    def head_bytes(self, status: int, headers: Iterable[tuple[str, str]]) -> bytes:  # noqa: ARG002
+        return b""

@@ -156,7 +156,7 @@ class OrderTests(SynchronousTestCase):
                 ChoiceBegin(choice=0, parts=(text,)),
                 PartBegin(choice=0, part=0, content=text),
                 Token(0, 0, "hello"),
-                Token(0, 0, " world"),
+                Token(0, 0, " world", last="stop"),
                 PartEnd(choice=0, part=0),
                 ChoiceEnd(choice=0, finish_reason="stop"),
                 End(usage=Usage(prompt=9, completion=2)),
@@ -220,6 +220,75 @@ class OrderTests(SynchronousTestCase):
                 raise ZeroDivisionError(text)
 
         self.assertRaises(ZeroDivisionError, events_of, ANSWER, tokenizer=Broken())
+
+
+class LastTokenTests(SynchronousTestCase):
+    """The last token of a choice tells the reason that the choice ends for."""
+
+    def marked(self, *parts: SaidPart, chunks: Chunks = "token", **asked: Any) -> list[Any]:
+        """The tokens of a choice: the text of each, or its text and what it tells."""
+        reply = Reply(choices=(Choice(parts=parts, chunks=chunks),), model="m")
+        answer = Told(unfold(prompt(**asked), reply, Splitter()).events)
+        return [(t.text, t.last) if t.last else t.text for t in answer.tokens[0]]
+
+    def test_however_it_is_cut(self) -> None:
+        text = Text(text="one two three")
+        cases: list[tuple[Chunks, list[Any]]] = [
+            ("token", ["one", " two", (" three", "stop")]),
+            ("word", ["one", " two", (" three", "stop")]),
+            (2, ["one two", (" three", "stop")]),
+            (9, [("one two three", "stop")]),
+            (("on", "e two th"), ["on", "e two th", ("ree", "stop")]),
+        ]
+        for chunks, marked in cases:
+            self.assertEqual(self.marked(text, chunks=chunks), marked, chunks)
+
+    def test_whatever_the_reason(self) -> None:
+        self.assertEqual(self.marked(*ANSWER, max_tokens=1), [("hello", "length")])
+        self.assertEqual(self.marked(*ANSWER, stop=(" world",)), [("hello", "stop")])
+        call = ToolCall(name="f", arguments="{}")
+        self.assertEqual(self.marked(call), [("{}", "tool_calls")])
+
+    def test_only_in_the_last_part(self) -> None:
+        call = ToolCall(name="f", arguments="{}")
+        self.assertEqual(self.marked(*ANSWER, call), ["hello", " world", ("{}", "tool_calls")])
+
+    def test_not_where_the_last_part_says_nothing(self) -> None:
+        call = ToolCall(name="f", arguments="")
+        self.assertEqual(self.marked(*ANSWER, call), ["hello", " world"])
+        self.assertEqual(self.marked(*ANSWER, call, chunks=2), ["hello world"])
+        self.assertEqual(self.marked(*ANSWER, Text(text=""), logprobs=0), ["hello", " world"])
+        self.assertEqual(self.marked(Text(text="")), [])
+
+    def test_scored_tokens_tell_it_too(self) -> None:
+        self.assertEqual(self.marked(*ANSWER, logprobs=0), ["hello", (" world", "stop")])
+
+    def test_thoughts_tell_it_if_nothing_else_is_said(self) -> None:
+        self.assertEqual(self.marked(Reasoning(tokens=64)), [("", "stop")])
+        self.assertEqual(self.marked(Reasoning(text="a", tokens=64)), ["", ("a", "stop")])
+        self.assertEqual(
+            self.marked(Reasoning(tokens=64), *ANSWER), ["", "hello", (" world", "stop")]
+        )
+
+    def test_each_choice_tells_its_own(self) -> None:
+        answer = told([Text(text="one")], [Text(text="one two")], max_tokens=1)
+        self.assertEqual(
+            [[each.last for each in answer.tokens[index]] for index in (0, 1)],
+            [["stop"], ["length"]],
+        )
+
+    def test_an_answer_that_fails_ends_for_no_reason(self) -> None:
+        cut: tuple[Chunks, ...] = ("token", 2)
+        for chunks in cut:
+            reply = Reply(
+                choices=(Choice(parts=ANSWER, chunks=chunks),),
+                model="m",
+                failure=Failure(status=500),
+            )
+            events = unfold(prompt(), reply, Splitter()).events
+            tokens = [event for event in events if isinstance(event, Token)]
+            self.assertTrue(tokens)
+            self.assertEqual([each.last for each in tokens if each.last], [])
 
 
 class FinishReasonTests(SynchronousTestCase):

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from zope.interface import implementer
 
+from fakellm.dialects.openai.limits import named, spelled, waiting_headers
 from fakellm.interfaces import IErrorWords
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure, Refused
@@ -92,8 +93,9 @@ def failure_acts(failure: Failure, stamp: Stamp) -> tuple[Act, ...]:
     """A whole answer that is an error."""
     body = error_json(failure)
     headers = [*failure.headers]
-    given = {name.lower() for name, _ in headers}
-    if failure.status == 429 and "retry-after" not in given:  # noqa: PLR2004
+    given = {name.lower(): value for name, value in headers}
+    is_final = given.get("x-should-retry", "").lower() == "false"
+    if failure.status == 429 and "retry-after" not in given and not is_final:  # noqa: PLR2004
         headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
     if "content-type" not in given:
         headers.append(("Content-Type", "application/json"))
@@ -130,6 +132,16 @@ def refuse(message: str, *, param: str | None = None, code: str | None = None) -
 _CHALLENGE = (("WWW-Authenticate", "Bearer"),)
 """What an answer of status 401 has to bear (RFC 9110, 15.5.2)."""
 
+_COME_AGAIN: _Headers = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+
+_NEVER: _Headers = (("x-should-retry", "false"),)
+"""What the vendor's clients go by: to ask again is of no use."""
+
+_RATE_LIMITED = "rate_limit_exceeded"
+_NO_QUOTA = "insufficient_quota"
+_ORGANIZATION = "org-fakellm"
+_LIMITS_PAGE = "https://platform.openai.com/account/rate-limits"
+
 _SHOWN_AT_MOST = 100
 
 
@@ -140,7 +152,7 @@ def shown(text: str) -> str:
 
 @implementer(IErrorWords)
 class OpenAIErrors:
-    """OpenAI's words for what goes wrong before a prompt is understood."""
+    """OpenAI's words for what goes wrong before a prompt is answered."""
 
     def not_found(self, received: Received) -> Failure:
         """Source: what the API answers to any unknown path."""
@@ -223,23 +235,75 @@ class OpenAIErrors:
 
     def overloaded(self, status: int) -> Failure:
         """The API's words for that status."""
-        return Failure(status=status)
+        return Failure(status=status, headers=_COME_AGAIN)
 
     def limited(self, over: Exceeded, model: str) -> Failure:
-        """Source: the API's answer to a request over a rate limit."""
-        raise NotImplementedError
+        """Source: the API's answers to a request over a rate limit, and to one too large for it."""
+        of = f"{shown(model)} in organization {_ORGANIZATION} on {named(over)}"
+        if over.retry_after is None:
+            message = (
+                f"Request too large for {of}: Limit {over.limit}, Requested {over.requested}. "
+                "The input or output tokens must be reduced in order to run successfully."
+            )
+            headers = _NEVER
+        else:
+            message = (
+                f"Rate limit reached for {of}: Limit {over.limit}, Used {over.used}, "
+                f"Requested {over.requested}. Please try again in {spelled(over.retry_after)}."
+            )
+            headers = waiting_headers(over.retry_after)
+        return Failure(
+            status=429,
+            message=f"{message} Visit {_LIMITS_PAGE} to learn more.",
+            type=over.unit,
+            code=_RATE_LIMITED,
+            headers=headers,
+        )
 
-    def quota_used_up(self, model: str) -> Failure:
-        """Source: "Error codes" in the reference."""
-        raise NotImplementedError
+    def quota_used_up(self, model: str) -> Failure:  # noqa: ARG002 -- it is the account's
+        """Source: the API's answer to an account without credit, and "Error codes"."""
+        return Failure(
+            status=429,
+            message="You exceeded your current quota, please check your plan and billing details. "
+            "For more information on this error, read the docs: "
+            "https://platform.openai.com/docs/guides/error-codes/api-errors.",
+            type=_NO_QUOTA,
+            code=_NO_QUOTA,
+            headers=_NEVER,
+        )
 
     def too_many_running(self, limit: int, model: str) -> Failure:
         """The limit is the fake's own setting, so are the words."""
-        raise NotImplementedError
+        return Failure(
+            status=429,
+            message=f"Too many concurrent requests for {shown(model)} in organization "
+            f"{_ORGANIZATION}: Limit {limit}, Running {limit}. Please try again when one of them "
+            "has ended.",
+            type="requests",
+            code=_RATE_LIMITED,
+            headers=_COME_AGAIN,
+        )
 
     def too_long(self, window: int, prompt: int, bound: int) -> Failure:
-        """Source: the API's answer to a prompt that does not fit."""
-        raise NotImplementedError
+        """Source: the API's answers to a prompt that does not fit, with and without a bound."""
+        if bound:
+            however = (
+                f"you requested {prompt + bound} tokens ({prompt} in the messages, "
+                f"{bound} in the completion). Please reduce the length of the messages or "
+                "completion."
+            )
+        else:
+            however = (
+                f"your messages resulted in {prompt} tokens. "
+                "Please reduce the length of the messages."
+            )
+        return Failure(
+            status=400,
+            message=f"This model's maximum context length is {window} tokens. However, {however}",
+            type=INVALID,
+            param="messages",
+            code="context_length_exceeded",
+        )
 
 
 _KEY_SHOWN = 4

@@ -17,6 +17,7 @@ from fakellm.model.events import (
     PartEnd,
     Token,
 )
+from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt
 from fakellm.model.reply import FinishReason, Usage
 from fakellm.model.stamp import Stamp
@@ -29,9 +30,11 @@ def stamp() -> Stamp:
     return Stamp(seed=0, number=1, created=CREATED, fingerprint="fp_test")
 
 
-def encoded(prompt: Prompt, events: Iterable[Event]) -> list[Act]:
+def encoded(
+    prompt: Prompt, events: Iterable[Event], framing: Framing = DEFAULT_FRAMING
+) -> list[Act]:
     """The acts of an answer."""
-    encoder = OpenAIChat().encoder(prompt, stamp())
+    encoder = OpenAIChat().encoder(prompt, stamp(), framing)
     return [act for event in events for act in encoder.encode(event)]
 
 

@@ -4,11 +4,12 @@ import base64
 import json
 from typing import Any
 
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.dialects.openai.chat_fields import SPEECH_LASTS_SECONDS
 from fakellm.dialects.speech import speak
-from fakellm.model.content import Reasoning, Refusal, Speech, Text, ToolCall
+from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
 from fakellm.model.events import (
     Begin,
     ChoiceBegin,
@@ -21,7 +22,8 @@ from fakellm.model.events import (
     PartEnd,
     Token,
 )
-from fakellm.model.reply import Failure, Usage
+from fakellm.model.framing import DEFAULT_FRAMING, Framing
+from fakellm.model.reply import Failure, FinishReason, Usage
 from fakellm.model.timeline import Finish, Head, Write
 from tests.dialects.openai.answering import (
     CREATED,
@@ -436,3 +438,252 @@ class FailedTests(StreamTestCase):
         )
         self.assertNotIn(b"[DONE]", body)
         self.assertIn(b'"content":"hello"', body)
+
+
+ROLE: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
+NO_TEXT: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
+TOGETHER = Framing(role_alone=False, finish_alone=False)
+
+
+def with_last(events: list[Event], reason: FinishReason = "stop") -> list[Event]:
+    """The events of a choice, whose last token tells the reason for its end."""
+    at = max(index for index, event in enumerate(events) if isinstance(event, Token))
+    last = structs.replace(events[at], last=reason)
+    return [*events[:at], last, *events[at + 1 :]]
+
+
+class FramingTests(StreamTestCase):
+    """Which chunks stand alone."""
+
+    def framed(
+        self, events: list[Event], framing: Framing = TOGETHER, **fields: Any
+    ) -> list[tuple[dict[str, Any], str | None]]:
+        """Delta and finish reason of each chunk."""
+        acts = encoded(prompt_of(stream=True, **fields), answer(events), framing)
+        return [
+            (each["delta"], each["finish_reason"])
+            for chunk in chunks_of(body_of(acts))
+            for each in chunk["choices"]
+        ]
+
+    def test_the_role_with_the_first_token_and_the_finish_reason_with_the_last(self) -> None:
+        text = with_last(choice((Text(text="abc"), ["a", "b", "c"])))
+        role, first = ROLE, {**ROLE, "content": "a"}
+        second, third = {"content": "b"}, {"content": "c"}
+        nothing: dict[str, Any] = {}
+        for role_alone, finish_alone, expected in [
+            (True, True, [(role, None), ({"content": "a"}, None), (second, None), (third, None),
+                          (nothing, "stop")]),
+            (False, True, [(first, None), (second, None), (third, None), (nothing, "stop")]),
+            (True, False, [(role, None), ({"content": "a"}, None), (second, None),
+                           (third, "stop")]),
+            (False, False, [(first, None), (second, None), (third, "stop")]),
+        ]:  # fmt: skip
+            framing = Framing(role_alone=role_alone, finish_alone=finish_alone)
+            self.assertEqual(self.framed(text, framing), expected)
+
+    def test_the_bytes_of_a_token_are_those_of_one_that_comes_alone(self) -> None:
+        events = answer(with_last(choice((Text(text="abc"), ["a", "b", "c"]))))
+        alone = body_of(encoded(prompt_of(stream=True), events)).split(b"\n\n")
+        together = body_of(encoded(prompt_of(stream=True), events, TOGETHER)).split(b"\n\n")
+        self.assertEqual(together[1], alone[2])
+        self.assertEqual(
+            together[0],
+            alone[0].replace(b'"content":""', b'"content":"a"'),
+        )
+        self.assertEqual(
+            together[2],
+            alone[3].replace(b'"finish_reason":null', b'"finish_reason":"stop"'),
+        )
+
+    def test_many_tokens_are_exactly_so_many_chunks(self) -> None:
+        for count in (1, 2, 50):
+            events = with_last(choice((Text(text=""), ["x"] * count)))
+            acts = encoded(
+                prompt_of(stream=True, stream_options={"include_usage": True}),
+                answer(events),
+                TOGETHER,
+            )
+            chunks = chunks_of(body_of(acts))
+            self.assertEqual(len(chunks), count + 1)
+            self.assertEqual([bool(chunk["usage"]) for chunk in chunks], [False] * count + [True])
+            self.assertEqual(len(acts), count + 4)  # head, usage, [DONE] and finish besides
+
+    def test_one_token_has_both(self) -> None:
+        events = with_last(choice((Refusal(text="No"), ["No"])))
+        self.assertEqual(self.framed(events), [({**NO_TEXT, "refusal": "No"}, "stop")])
+
+    def test_without_a_token_one_chunk_has_both(self) -> None:
+        cases: list[tuple[list[tuple[SaidPart, list[str]]], dict[str, Any]]] = [
+            ([], NO_TEXT),
+            ([(Text(text=""), [])], ROLE),
+            ([(Reasoning(tokens=3), [""])], NO_TEXT),
+        ]
+        for said, role in cases:
+            events = choice(*said)
+            self.assertEqual(self.framed(events), [(role, "stop")])
+            alone = [(role, None), ({}, "stop")]
+            for framing in (Framing(role_alone=False), Framing(finish_alone=False)):
+                self.assertEqual(self.framed(events, framing), alone)
+
+    def test_hidden_tokens_have_neither(self) -> None:
+        thought = (Reasoning(text="Hm", tokens=5), ["", "Hm"])
+        events = with_last(choice(thought, (Text(text="a"), ["a"])))
+        self.assertEqual(self.framed(events), [({**ROLE, "content": "a"}, "stop")])
+        events = with_last(choice((Text(text="a"), ["a"]), thought))
+        self.assertEqual(self.framed(events), [({**ROLE, "content": "a"}, None), ({}, "stop")])
+
+    def test_a_text_that_was_not_said_leaves_the_role_to_the_next(self) -> None:
+        events = with_last(choice((Text(text=""), []), (Text(text="b"), ["b"])))
+        self.assertEqual(self.framed(events), [({**ROLE, "content": "b"}, "stop")])
+
+    def test_a_last_token_that_says_nothing_of_it_is_followed_by_the_finish_reason(self) -> None:
+        events = choice((Text(text="a"), ["a"]))
+        self.assertEqual(self.framed(events), [({**ROLE, "content": "a"}, None), ({}, "stop")])
+
+    def test_a_call_begins_with_its_first_token(self) -> None:
+        events = with_last(
+            choice(
+                (ToolCall(name='f"', arguments="{}", id="call_1"), ["{", "}"]),
+                (ToolCall(name="g", arguments="xy", id="call_2", kind="custom"), ["x", "y"]),
+                reason="tool_calls",
+            ),
+            "tool_calls",
+        )
+        f: dict[str, Any] = {"index": 0, "id": "call_1", "type": "function"}
+        g: dict[str, Any] = {"index": 1, "id": "call_2", "type": "custom"}
+        self.assertEqual(
+            self.framed(events),
+            [
+                (
+                    {
+                        **NO_TEXT,
+                        "tool_calls": [{**f, "function": {"name": 'f"', "arguments": "{"}}],
+                    },
+                    None,
+                ),
+                ({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}, None),
+                ({"tool_calls": [{**g, "custom": {"name": "g", "input": "x"}}]}, None),
+                ({"tool_calls": [{"index": 1, "custom": {"input": "y"}}]}, "tool_calls"),
+            ],
+        )
+
+    def test_a_call_without_arguments_has_a_chunk_of_its_own(self) -> None:
+        call = ToolCall(name="f", arguments="", id="call_1")
+        begun = {"index": 0, "id": "call_1", "type": "function",
+                 "function": {"name": "f", "arguments": ""}}  # fmt: skip
+        other = {**begun, "index": 1}
+        self.assertEqual(
+            self.framed(choice((call, []), (call, []), reason="tool_calls")),
+            [
+                ({**NO_TEXT, "tool_calls": [begun]}, None),
+                ({"tool_calls": [other]}, None),
+                ({}, "tool_calls"),
+            ],
+        )
+
+    def test_functions_too(self) -> None:
+        said = (ToolCall(name="f", arguments="{}"), ["{", "}"])
+        offered: dict[str, Any] = {"functions": [{"name": "f"}]}
+        events = with_last(choice(said, reason="tool_calls"), "tool_calls")
+        called = {"function_call": {"name": "f", "arguments": "{"}}
+        rest = {"function_call": {"arguments": "}"}}
+        self.assertEqual(
+            self.framed(events, **offered),
+            [({**NO_TEXT, **called}, None), (rest, "function_call")],
+        )
+        events = with_last(choice(said, said, reason="tool_calls"), "tool_calls")
+        self.assertEqual(
+            self.framed(events, **offered),
+            [({**NO_TEXT, **called}, None), (rest, None), ({}, "function_call")],
+        )
+
+    def test_speech_begins_with_its_first_word_and_ends_after_its_sound(self) -> None:
+        events = with_last(choice((Speech(transcript="hello"), ["hel", "lo"])))
+        (first, _), (second, _), *sound, (end, reason) = self.framed(events, **SPOKEN)
+        voice = first["audio"]["id"]
+        self.assertEqual(first, {**NO_TEXT, "audio": {"id": voice, "transcript": "hel"}})
+        self.assertEqual(second, {"audio": {"transcript": "lo"}})
+        self.assertEqual({(each["audio"]["id"], told) for each, told in sound}, {(voice, None)})
+        self.assertEqual((end, reason), ({}, "stop"))
+        data = [each["audio"].get("data", "") for each, _ in sound]
+        self.assertEqual(b"".join(map(base64.b64decode, data)), speak("hello", "pcm16"))
+
+    def test_speech_without_a_word_begins_all_the_same(self) -> None:
+        silent: tuple[SaidPart, list[str]] = (Speech(transcript=""), [])
+        (first, _), *rest = self.framed(choice(silent, silent), **SPOKEN)
+        self.assertEqual(first["audio"]["transcript"], "")
+        self.assertEqual(first["role"], "assistant")
+        self.assertNotIn("role", [name for delta, _ in rest for name in delta])
+
+    def test_each_choice_has_its_own(self) -> None:
+        one = with_last(choice((Text(text="ab"), ["a", "b"])))
+        other = with_last(choice((Text(text="c"), ["c"]), index=1, reason="length"), "length")
+        acts = encoded(
+            prompt_of(stream=True), answer(one[:3], other[:3], one[3:], other[3:]), TOGETHER
+        )
+        self.assertEqual(
+            [
+                (c["index"], c["delta"]["content"], "role" in c["delta"], c["finish_reason"])
+                for chunk in chunks_of(body_of(acts))
+                for c in chunk["choices"]
+            ],
+            [(0, "a", True, None), (1, "c", True, "length"), (0, "b", False, "stop")],
+        )
+
+    def test_scores_usage_and_obfuscation_go_with_them(self) -> None:
+        options = {"include_usage": True, "include_obfuscation": True}
+        for content, kind in ((Text(text="ab"), "content"), (Refusal(text="ab"), "refusal")):
+            said = with_last(choice((content, ["a", "b"])))
+            scored = [
+                structs.replace(event, logprob=Logprob(value=-0.5))
+                if isinstance(event, Token)
+                else event
+                for event in said
+            ]
+            prompt = prompt_of(stream=True, logprobs=True, stream_options=options)
+            chunks = chunks_of(body_of(encoded(prompt, answer(scored), TOGETHER)))
+            self.assertEqual(len(chunks), 3)
+            for chunk, token in zip(chunks, "ab", strict=False):
+                (each,) = chunk["choices"]
+                self.assertEqual(each["delta"][kind], token)
+                self.assertEqual([e["token"] for e in each["logprobs"][kind]], [token])
+                self.assertEqual(chunk["usage"], None)
+                self.assertIn("obfuscation", chunk)
+            self.assertEqual(chunks[1]["choices"][0]["finish_reason"], "stop")
+
+    def test_an_answer_may_fail_before_its_role_is_told(self) -> None:
+        events = [*answer(HELLO)[:3], Failed(failure=Failure(status=500))]
+        acts = encoded(prompt_of(stream=True), events, TOGETHER)
+        self.assertEqual([type(act) for act in acts], [Head, Write, Finish])
+
+
+class LeftOutTests(StreamTestCase):
+    """What a stream that has to keep up may leave out: tokens of text, and nothing else."""
+
+    def marked(
+        self,
+        events: list[Event],
+        framing: Framing = DEFAULT_FRAMING,
+        **fields: Any,
+    ) -> str:
+        acts = encoded(prompt_of(stream=True, **fields), answer(events), framing)
+        return "".join("t" if act.token else "." for act in acts if isinstance(act, Write))
+
+    def test_tokens_of_text_are_marked(self) -> None:
+        for part in (Text(text="abc"), Refusal(text="abc")):
+            events = with_last(choice((part, ["a", "b", "c"])))
+            self.assertEqual(self.marked(events), ".ttt..")
+            self.assertEqual(self.marked(events, stream_options={"include_usage": True}), ".ttt...")
+            noise = {"include_obfuscation": True}
+            self.assertEqual(self.marked(events, stream_options=noise), ".ttt..")
+
+    def test_what_bears_more_than_a_token_is_not(self) -> None:
+        events = with_last(choice((Text(text="abc"), ["a", "b", "c"])))
+        self.assertEqual(self.marked(events, TOGETHER), ".t..")
+
+    def test_neither_are_arguments_and_speech(self) -> None:
+        call = (ToolCall(name="f", arguments="{}"), ["{", "}"])
+        self.assertEqual(set(self.marked(choice(call))), {"."})
+        speech = (Speech(transcript="ab"), ["a", "b"])
+        self.assertEqual(set(self.marked(choice(speech), **SPOKEN)), {"."})

@@ -16,6 +16,7 @@ from fakellm.dialects.openai.errors import (
 )
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
+from fakellm.model.standing import Exceeded, Unit
 from fakellm.model.timeline import Finish, Head, Write
 from tests.dialects.openai.answering import stamp
 
@@ -88,6 +89,11 @@ class ActsTests(SynchronousTestCase):
         self.assertIn(("Retry-After", "1"), self.headers_of(Failure(status=429)))
         headers = self.headers_of(Failure(status=429, headers=(("retry-after", "9"),)))
         self.assertEqual([v for k, v in headers if k.lower() == "retry-after"], ["9"])
+
+    def test_but_not_where_to_come_again_is_of_no_use(self) -> None:
+        for value, comes in (("false", False), ("False", False), ("true", True)):
+            failure = Failure(status=429, headers=(("X-Should-Retry", value),))
+            self.assertIs(("Retry-After", "1") in self.headers_of(failure), comes, value)
 
     def test_headers_of_one_s_own_come_first(self) -> None:
         given = (("X-Mine", "1"), ("content-TYPE", "application/problem+json"))
@@ -208,12 +214,125 @@ class WordsTests(SynchronousTestCase):
     def test_a_fault_of_one_s_own(self) -> None:
         self.assertEqual(self.words.internal(), Failure(status=500))
 
+    def test_too_many_who_wait(self) -> None:
+        """Clients are told when to come again, whatever the status."""
+        for status in (429, 503):
+            self.assertEqual(
+                self.words.overloaded(status),
+                Failure(status=status, headers=(("Retry-After", "1"),)),
+            )
+
+    def test_a_prompt_too_long_for_its_model(self) -> None:
+        self.assert_failure(
+            self.words.too_long(8192, 100, 9000),
+            400,
+            "This model's maximum context length is 8192 tokens. However, you requested 9100 "
+            "tokens (100 in the messages, 9000 in the completion). Please reduce the length of "
+            "the messages or completion.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+        self.assert_failure(
+            self.words.too_long(8192, 9000, 0),
+            400,
+            "This model's maximum context length is 8192 tokens. However, your messages resulted "
+            "in 9000 tokens. Please reduce the length of the messages.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+
     def test_long_names_are_cut(self) -> None:
         long = Received(method="M" * 9999, path="/" + "p" * 9999)
         for failure in (
             self.words.not_found(long),
             self.words.not_allowed(long, ["GET"]),
             self.words.unknown_model("m" * 9999),
+            self.words.too_many_running(1, "m" * 9999),
         ):
             self.assertIn("...", str(failure.message))
             self.assertLess(len(str(failure.message)), 350)
+
+
+class LimitedTests(SynchronousTestCase):
+    words = OpenAIErrors()
+    FINAL = (("x-should-retry", "false"),)
+    VISIT = "Visit https://platform.openai.com/account/rate-limits to learn more."
+
+    def over(self, unit: Unit = "requests", **given: Any) -> Exceeded:
+        given = {
+            "limit": 3,
+            "window": 60.0,
+            "used": 3,
+            "requested": 1,
+            "retry_after": 20.0,
+            **given,
+        }
+        return Exceeded(unit=unit, **given)
+
+    def test_over_a_rate_limit(self) -> None:
+        self.assertEqual(
+            self.words.limited(self.over(), "gpt-4o"),
+            Failure(
+                status=429,
+                message="Rate limit reached for gpt-4o in organization org-fakellm on requests per "
+                "min (RPM): Limit 3, Used 3, Requested 1. Please try again in 20s. " + self.VISIT,
+                type="requests",
+                code="rate_limit_exceeded",
+                headers=(("Retry-After", "20"), ("retry-after-ms", "20000")),
+            ),
+        )
+
+    def test_of_tokens_and_for_less_than_a_second(self) -> None:
+        over = self.over("tokens", limit=900, used=850, requested=60, retry_after=0.667)
+        failure = self.words.limited(over, "m")
+        self.assertEqual((failure.type, failure.code), ("tokens", "rate_limit_exceeded"))
+        self.assertIn("on tokens per min (TPM): Limit 900, Used 850,", str(failure.message))
+        self.assertIn("Please try again in 667ms.", str(failure.message))
+        self.assertEqual(failure.headers, (("Retry-After", "1"), ("retry-after-ms", "667")))
+
+    def test_more_than_the_limit_itself(self) -> None:
+        over = self.over("tokens", limit=900, used=0, requested=901, retry_after=None)
+        self.assertEqual(
+            self.words.limited(over, "m"),
+            Failure(
+                status=429,
+                message="Request too large for m in organization org-fakellm on tokens per min "
+                "(TPM): Limit 900, Requested 901. The input or output tokens must be reduced in "
+                "order to run successfully. " + self.VISIT,
+                type="tokens",
+                code="rate_limit_exceeded",
+                headers=self.FINAL,
+            ),
+        )
+
+    def test_a_quota_that_is_used_up(self) -> None:
+        self.assertEqual(
+            self.words.quota_used_up("m"),
+            Failure(
+                status=429,
+                message="You exceeded your current quota, please check your plan and billing "
+                "details. For more information on this error, read the docs: "
+                "https://platform.openai.com/docs/guides/error-codes/api-errors.",
+                type="insufficient_quota",
+                code="insufficient_quota",
+                headers=self.FINAL,
+            ),
+        )
+
+    def test_too_many_at_once(self) -> None:
+        self.assertEqual(
+            self.words.too_many_running(2, "m"),
+            Failure(
+                status=429,
+                message="Too many concurrent requests for m in organization org-fakellm: Limit 2, "
+                "Running 2. Please try again when one of them has ended.",
+                type="requests",
+                code="rate_limit_exceeded",
+                headers=(("Retry-After", "1"),),
+            ),
+        )
+
+    def test_a_long_name_of_a_model_is_cut(self) -> None:
+        for retry_after in (None, 1.0):
+            failure = self.words.limited(self.over(retry_after=retry_after), "m" * 9999)
+            self.assertLess(len(str(failure.message)), 450)
