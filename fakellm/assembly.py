@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Literal, Unpack
 
 import msgspec
@@ -15,11 +16,12 @@ import fakellm
 from fakellm.config import Config
 from fakellm.dialects import registry
 from fakellm.engine.clock import VirtualClock
+from fakellm.engine.door import Door
 from fakellm.engine.drain import drain
 from fakellm.engine.garbage import Tidying
 from fakellm.engine.gates import Gate
 from fakellm.engine.lingering import Lingering
-from fakellm.engine.patience import wait
+from fakellm.engine.patience import in_time, turns, wait
 from fakellm.engine.service import Engine, Identity, Setup
 from fakellm.engine.watching import Watching
 from fakellm.interfaces import ITokenizer
@@ -32,9 +34,11 @@ from fakellm.scenarios.words import Conditions, RuleMaker, Test
 from fakellm.timing.tokens import tokenizer
 from fakellm.web.api import Api
 from fakellm.web.connections import Connections
+from fakellm.web.control import Control
 from fakellm.web.site import FakeSite
 
 _CLOSING_TAKES_AT_MOST_SECONDS = 1.0
+_TURNS_TO_WRITE = 2  # in the first one the sockets are written to, and the second one follows it
 VIRTUAL_EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
@@ -93,12 +97,22 @@ class FakeLLM(MultiService):
             real=clock is None,
         )
         self._lingering = Lingering(self._reactor)
+        self._door = Door(self.clock, self._reactor)
+        Service.setServiceParent(self._door, self)
         api = Api(
             self._engine,
             models=self.config.model,
             max_body=self.config.max_body,
             about=_about(),
             lingering=self._lingering,
+            door=self._door,
+            control=Control(
+                clock=self.clock,
+                gates=self._engine.gates,
+                turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
+                in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
+                max_body=self.config.max_body,
+            ),
         )
         self.resource: IResource = api.resource()
         site = FakeSite(
@@ -108,10 +122,11 @@ class FakeLLM(MultiService):
             seconds=self.clock.seconds,
             verbose=self.config.log_level == "debug",
         )
-        self._connections = Connections(site)
+        self._connections = Connections(site, self._reactor, self._door.turns_away)
         self._listening = Listening(
             self._reactor, self._connections, self.config.listen, self.config.port
         )
+        self._door.stands_at(self._listening)
         Service.setServiceParent(self._listening, self)
         self._watching = Watching(self._reactor, self._library.watched, self._reread)
         if self.config.watch and self.config.scenario:

@@ -1,4 +1,4 @@
-"""The server's listening sockets: opens them, says where they are, closes them.
+"""The server's listening sockets: opens them, says where they are, closes them, for a while too.
 
 By default they are on the loopback addresses only, IPv4 and IPv6, with one port number. This module
 knows sockets and nothing of what is served on them. A socket that cannot be opened is one clear
@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
@@ -82,15 +82,16 @@ class Listening(Service):
         self._listen = tuple(listen)
         self._port = port
         self._begun = False
-        self._opened: list[tuple[str, IListeningPort]] = []
+        self._paused = False
+        self._opened: list[_Socket] = []
         self._opening: list[Deferred[None]] = []
         self._closing: list[Deferred[None]] = []
         self.failure: CannotListen | None = None
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """The base URL of every open socket: ``http://127.0.0.1:3500``, ``unix:/path``."""
-        return tuple(_url(scheme, port) for scheme, port in self._opened)
+        """The base URL of every socket: ``http://127.0.0.1:3500``, ``unix:/path``."""
+        return tuple(socket.url for socket in self._opened)
 
     def privilegedStartService(self) -> None:  # noqa: N802 -- Twisted's name
         """Open the sockets.
@@ -116,10 +117,59 @@ class Listening(Service):
         closing, self._closing = self._closing, []
         return DeferredList(closing).addCallback(lambda _: None)
 
+    def pause(self) -> None:
+        """Close the sockets for a while, so that connections are refused; ``urls`` stay.
+
+        What is connected stays so. A unix socket's file is gone meanwhile. A socket that was handed
+        to this process, by systemd, stays open.
+        """
+        if self._begun and not self._paused:
+            self._paused = True
+            for socket in self._opened:
+                self._pause(socket)
+
+    def resume(self) -> Deferred[None]:
+        """Open the sockets that are closed for a while, where they were; fires when they are open.
+
+        It may be called again after it has failed.
+
+        Raises:
+            CannotListen: (in the Deferred) one of them could not be opened; the others are.
+        """
+        self._paused = False
+        return DeferredList(self._closing).addCallback(lambda _: self._reopen())
+
+    def _pause(self, socket: "_Socket") -> None:
+        if socket.adopted:
+            _log.warn(
+                "{url} cannot be closed for a while: it was handed to this process", url=socket.url
+            )
+        elif socket.is_open:
+            self._keep_closing(socket.close_for_a_while())
+
+    def _reopen(self) -> None:
+        self._closing = [closing for closing in self._closing if not closing.called]
+        if self._paused or not self._begun:
+            return
+        failed: list[Exception] = []
+        for socket in self._opened:
+            if not socket.is_open:
+                try:
+                    socket.reopen()
+                except (CannotListenError, OSError) as error:
+                    failed.append(error)
+        if failed:
+            raise CannotListen(_why_not_open("", failed[0])) from failed[0]
+
+    def _keep_closing(self, closing: Deferred[None] | None) -> None:
+        if closing is not None:
+            self._closing.append(closing)
+
     def _begin(self) -> None:
         if self._begun:
             return
         self._begun = True
+        self._paused = False
         try:
             if self._listen:
                 for description in self._listen:
@@ -137,7 +187,7 @@ class Listening(Service):
     def _open_loopback(self) -> None:
         for _ in range(_TRIES):
             self._open(TCP4ServerEndpoint(self._reactor, self._port, interface=_IPV4), "http", "")
-            number = cast("IPv4Address", self._opened[0][1].getHost()).port
+            number = cast("IPv4Address", self._opened[0].port.getHost()).port
             try:
                 ipv6 = TCP6ServerEndpoint(self._reactor, number, interface=_IPV6)
                 self._open(ipv6, "http", "")
@@ -168,7 +218,11 @@ class Listening(Service):
         early: list[Exception] = []
 
         def opened(port: IListeningPort) -> None:
-            self._opened.append((scheme, port))
+            adopted = "systemd:" in description.lower()
+            socket = _Socket(port, _url(scheme, port), adopted=adopted)
+            self._opened.append(socket)
+            if self._paused:
+                self._pause(socket)
 
         def failed(failure: Failure) -> None:
             error = CannotListen(_why_not_open(description, failure.value))
@@ -203,8 +257,9 @@ class Listening(Service):
 
     def _close(self) -> None:
         opened, self._opened = self._opened, []
-        closing = [port.stopListening() for _, port in opened]
-        self._closing += [deferred for deferred in closing if deferred is not None]
+        for socket in opened:
+            if socket.is_open:
+                self._keep_closing(socket.port.stopListening())
 
     def _announce_when_complete(self) -> None:
         if not self._opening and self.failure is None:
@@ -219,6 +274,41 @@ class Listening(Service):
         web = next((url for url in self.urls if not url.startswith("unix:")), None)
         hint = f" (OpenAI base URL: {web}/v1)" if web else ""
         _log.info("fakellm is listening on {where}{hint}", where=where, hint=hint, urls=self.urls)
+
+
+class _Socket:
+    """One of them, which keeps its place while it is closed for a while.
+
+    Attributes:
+        port: what listens.
+        url: where.
+        adopted: whether it was handed to this process, which cannot make it again.
+        is_open: whether it listens now.
+    """
+
+    def __init__(self, port: IListeningPort, url: str, *, adopted: bool) -> None:
+        self.port = port
+        self.url = url
+        self.adopted = adopted
+        self.is_open = True
+
+    def close_for_a_while(self) -> Deferred[None] | None:
+        """Close it; fires when it is closed."""
+        address = self.port.getHost()
+        if isinstance(address, (IPv4Address, IPv6Address)):
+            # the number that is asked for next time, where any was good enough the first time
+            cast("Any", self.port).port = address.port
+        self.is_open = False
+        return self.port.stopListening()
+
+    def reopen(self) -> None:
+        """Open it where it was.
+
+        Raises:
+            CannotListenError: it cannot be.
+        """
+        self.port.startListening()
+        self.is_open = True
 
 
 def _url(scheme: str, port: IListeningPort) -> str:

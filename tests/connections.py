@@ -69,6 +69,7 @@ def connect(url: str) -> Deferred[Connection]:
         description = url
     else:
         host, _, port = where.removeprefix("//").rpartition(":")
+        host = host.strip("[]").replace(":", r"\:")
         description = f"tcp:host={host}:port={port}"
     connected: Deferred[Connection] = connectProtocol(
         clientFromString(reactor, description), Connection()

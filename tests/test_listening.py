@@ -291,7 +291,7 @@ class FakePort:
         return self.address
 
     def startListening(self) -> None:
-        """Open already."""
+        self.stopped -= 1
 
     def stopListening(self) -> None:
         self.stopped += 1
@@ -422,6 +422,37 @@ class SlowTests(LogWatching):
         self.slow["slow:2"].opening.callback(self.port(2))
         self.assertEqual(self.service.urls, ("http://10.0.0.1:1", "http://10.0.0.1:2"))
         self.assertEqual(len(self.lines(self.events)), 1)
+
+    def test_one_that_opens_while_they_are_closed_for_a_while_is_closed_too(self) -> None:
+        self.service.startService()
+        ports = [self.port(1), self.port(2)]
+        self.slow["slow:1"].opening.callback(ports[0])
+        self.service.pause()
+        self.slow["slow:2"].opening.callback(ports[1])
+        self.assertEqual([port.stopped for port in ports], [1, 1])
+        self.assertEqual(self.service.urls, ("http://10.0.0.1:1", "http://10.0.0.1:2"))
+        self.successResultOf(self.service.resume())
+        self.assertEqual([port.stopped for port in ports], [0, 0])
+        self.successResultOf(self.service.stopService())
+        self.assertEqual([port.stopped for port in ports], [1, 1])
+
+    def test_one_that_is_closed_for_a_while_is_not_closed_again(self) -> None:
+        self.service.startService()
+        port = self.port(1)
+        self.slow["slow:1"].opening.callback(port)
+        self.service.pause()
+        self.service.pause()
+        self.assertEqual(port.stopped, 1)
+        self.successResultOf(self.service.stopService())
+        self.successResultOf(self.service.resume())
+        self.assertEqual(port.stopped, 1)
+
+    def test_what_is_not_open_cannot_be_closed_for_a_while(self) -> None:
+        self.service.pause()
+        self.service.startService()
+        port = self.port(1)
+        self.slow["slow:1"].opening.callback(port)
+        self.assertEqual(port.stopped, 0)
 
     def test_a_late_failure_is_logged_closes_the_others_and_stops_the_process(self) -> None:
         self.service.startService()

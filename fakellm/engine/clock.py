@@ -44,10 +44,7 @@ class VirtualClock(Clock):
 
     def next(self) -> bool:
         """Advance to the next call, and make all that are due then; whether there was any."""
-        if not self.calls:
-            return False
-        self.advance(max(0.0, self.calls[0].getTime() - self.rightNow))
-        return True
+        return to_next(self)
 
     def idle(self) -> None:
         """Advance until there is nothing left to come.
@@ -55,14 +52,33 @@ class VirtualClock(Clock):
         Raises:
             NeverIdle: there always was.
         """
-        for _ in range(CALLS_AT_MOST):
-            if not self.calls:
-                return
-            self._make_next_call()
-        raise NeverIdle(f"there was still more to do after {CALLS_AT_MOST} calls")
+        to_idle(self)
 
     def _make_next_call(self) -> None:
         call = self.calls.pop(0)
         self.rightNow = max(self.rightNow, call.getTime())
         call.called = 1
         call.func(*call.args, **call.kw)
+
+
+def to_next(clock: Clock) -> bool:
+    """Advance a clock to its next call, and make all that are due then; whether there was any."""
+    calls = clock.getDelayedCalls()
+    if not calls:
+        return False
+    # The time itself, as the sum of now and the difference may be rounded to less.
+    clock.rightNow = max(clock.rightNow, min(call.getTime() for call in calls))
+    clock.advance(0)
+    return True
+
+
+def to_idle(clock: Clock) -> None:
+    """Advance a clock until there is nothing left to come.
+
+    Raises:
+        NeverIdle: there always was.
+    """
+    for _ in range(CALLS_AT_MOST):
+        if not to_next(clock):
+            return
+    raise NeverIdle(f"there was still more to do after {CALLS_AT_MOST} calls")

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004 -- Twisted's name
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 
 
 async def wait(
@@ -23,3 +24,18 @@ async def wait(
     finally:
         if call.active():
             call.cancel()
+
+
+async def in_time(ended: Deferred[None], clock: IReactorTime, seconds: float) -> bool:
+    """Wait for something to end, but no longer than so many seconds; whether it did."""
+    try:
+        await ended.addTimeout(seconds, clock)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def turns(reactor: IReactorTime, count: int) -> None:
+    """Let a running reactor turn so many times; in each it writes what can be written."""
+    for _ in range(count):
+        await deferLater(reactor, 0)

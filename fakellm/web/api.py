@@ -15,11 +15,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from zope.interface import implementer
 
 from fakellm.dialects import registry
+from fakellm.engine.door import Door
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.service import Engine
 from fakellm.interfaces import IDialect, IWire
 from fakellm.model.reply import Failure
-from fakellm.web import cors
+from fakellm.web import control, cors
+from fakellm.web.control import Control
 from fakellm.web.wire import RequestWire, Surroundings, received
 
 _Handler = Callable[..., Any]
@@ -34,6 +36,8 @@ class Api:
         max_body: bytes that a request's body may have.
         about: what ``GET /`` tells of the server.
         lingering: waits until clients have got what was written.
+        door: turns new connections away.
+        control: the routes of the control API.
     """
 
     def __init__(
@@ -44,9 +48,12 @@ class Api:
         max_body: int,
         about: dict[str, Any],
         lingering: Lingering,
+        door: Door,
+        control: Control,
     ) -> None:
         self._engine = engine
-        self._around = Surroundings(lingering=lingering, extra=cors.HEADERS)
+        self._around = Surroundings(lingering=lingering, door=door, extra=cors.HEADERS)
+        self._control = control
         self._models = models
         self._max_body = max_body
         self._about = about
@@ -69,7 +76,7 @@ class Api:
 
     def resource(self) -> IResource:
         """The way in: a resource that can be mounted anywhere."""
-        return ApiResource(self._app.resource(), self)
+        return ApiResource(self._app.resource(), self._control.resource(), self)
 
     def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
         """Answer with an error in the default dialect's words."""
@@ -157,14 +164,17 @@ class ApiResource(Resource):
 
     isLeaf = True  # noqa: N815 -- IResource's name
 
-    def __init__(self, routes: IResource, api: Api) -> None:
+    def __init__(self, routes: IResource, control: IResource, api: Api) -> None:
         Resource.__init__(self)
         self._log = Logger()
         self._routes = routes
+        self._control = control
         self._api = api
 
     def render(self, request: Request) -> int:
         """Answer a preflight, refuse what is no text, and let Klein dispatch the rest."""
+        if (request.postpath or [])[:1] == [control.PREFIX]:
+            return cast("int", self._control.render(request))
         if request.method == b"OPTIONS":
             cors.answer_preflight(request)
             request.finish()

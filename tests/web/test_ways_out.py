@@ -1,11 +1,16 @@
 """What the web part does when things end badly, or a browser asks for more than most do."""
 
+import socket
+from typing import Any
 from unittest import mock
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import ISystemHandle
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from fakellm.web.connections import Connections
 from tests.servers import CHAT, MemoryTestCase
@@ -15,7 +20,9 @@ ADDRESS = IPv4Address("TCP", "127.0.0.1", 1)
 
 class ConnectionsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.connections = Connections(Factory.forProtocol(Protocol))
+        self.connections = Connections(
+            Factory.forProtocol(Protocol), Clock(), turned_away=lambda: False
+        )
         self.transport = StringTransport()
         protocol = self.connections.buildProtocol(ADDRESS)
         assert protocol is not None
@@ -35,6 +42,36 @@ class ConnectionsTests(SynchronousTestCase):
         self.protocol.connectionLost(mock.Mock())
         self.successResultOf(closed)
         self.successResultOf(self.connections.close())
+
+    def turned_away(self, transport: StringTransport) -> Clock:
+        """Have a connection turned away; the clock that it is on."""
+        clock = Clock()
+        turning = Connections(Factory.forProtocol(Protocol), clock, turned_away=lambda: True)
+        turning.buildProtocol(ADDRESS).makeConnection(transport)
+        return clock
+
+    def test_one_without_a_socket_is_closed_when_it_is_turned_away(self) -> None:
+        self.turned_away(self.transport)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_one_that_has_gone_already_when_it_is_turned_away(self) -> None:
+        transport: Any = SocketTransport()
+        transport.getHandle().close()
+        clock = self.turned_away(transport)
+        self.assertTrue(transport.disconnected)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
+@implementer(ISystemHandle)
+class SocketTransport(StringTransport):
+    """A transport that has a socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.socket = socket.socket()
+
+    def getHandle(self) -> socket.socket:
+        return self.socket
 
 
 class DispatchTests(MemoryTestCase):
