@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from twisted.application.app import AppLogger
-from twisted.application.service import Application, MultiService, Service
+from twisted.application.service import Application, IServiceCollection, MultiService, Service
 from twisted.internet.defer import Deferred, getDebugging, setDebugging
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
@@ -122,8 +122,8 @@ class FakeServer(MultiService):
     def reload(self) -> None:
         self.reloads += 1
 
-    def tidying(self) -> Service:
-        return Service()
+    def tidying(self) -> None:
+        """There is nothing to tidy up."""
 
 
 class MakeServiceTests(SynchronousTestCase):
