@@ -1,8 +1,8 @@
 """Message batches: requests that are answered while nobody waits.
 
 Source: ``MessageBatch`` and its like of Anthropic's Python SDK. Each request of a batch is asked as
-any other is (`Ask`), and its line of the results is kept by itself; what state a batch is in follows
-from which of them are there. A result that comes once the batch was cancelled is dropped.
+any other is (`Ask`), and its line of the results is kept by itself; what state a batch is in
+follows from which of them are there. A result that comes once the batch was cancelled is dropped.
 """
 
 from collections.abc import Iterable
@@ -37,8 +37,8 @@ class Result(Struct, frozen=True, kw_only=True):
 class Batch(Struct, frozen=True, kw_only=True):
     """A batch as it is kept.
 
-    Times are in Unix time. ``cancelled`` is when it was, if it was; ``ended`` when it was first seen
-    to have ended, and from then on ``counts`` stand.
+    Times are in Unix time. ``cancelled`` is when it was, if it was; ``ended`` when it was first
+    seen to have ended, and from then on ``counts`` stand.
     """
 
     id: str

@@ -1,9 +1,9 @@
 """The objects inside messages, streamed or whole.
 
 Source: ``Message`` and the blocks of Anthropic's Python SDK; the order of fields is the API's own.
-What it shows of thinking follows from the request's ``thinking``: a text that is shown is a thinking
-block with a signature, or, where the client wants it ``omitted``, one without text; hidden tokens
-are a redacted block where thinking was asked for, and are in the usage only where it was not.
+What it shows of thinking follows from the request's ``thinking``: a text that is shown is a
+thinking block with a signature, or, where the client wants it ``omitted``, one without text; hidden
+tokens are a redacted block where thinking was asked for, and are in the usage only where not.
 A refusal is text, and the reason why the message ends.
 """
 

@@ -1,7 +1,7 @@
 """The object that a tool's arguments are, as far as they were said.
 
-An answer that is cut off in a call has the arguments up to there. Streamed they are text; whole they
-are an object, the same that a client makes of the text it got: all values that are complete.
+An answer that is cut off in a call has the arguments up to there. Streamed they are text; whole
+they are an object, the same that a client makes of the text it got: all values that are complete.
 """
 
 import re
