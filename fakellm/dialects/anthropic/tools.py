@@ -64,7 +64,7 @@ def offered(tools: Iterable[wire.ToolSpec]) -> tuple[Tool, ...]:
 
 
 def _tool(spec: wire.ToolSpec, index: int) -> Tool | None:
-    kind = spec.type or "custom"
+    kind = "custom" if spec.type is None else spec.type
     dated = _DATED.fullmatch(kind)
     family = _FAMILIES.get(dated["family"]) if dated else None
     if family is None:
