@@ -22,7 +22,7 @@ def page(items: Sequence[dict[str, Any]], query: Mapping[str, str]) -> dict[str,
     ids = [item["id"] for item in items]
     after, before = query.get("after_id"), query.get("before_id")
     if after and before:
-        raise refuse("after_id: cannot be used together with before_id")
+        raise refuse("after_id: cannot be used with before_id")
     if before:
         end = _index(ids, before, "before_id")
         start = max(0, end - limit)

@@ -97,10 +97,10 @@ class MessageStreamEncoder:
                 words = None if self._refusal is None else "".join(self._refusal)
                 self._stop = fields.stop_fields(event, words)
                 return ()
-            case End():
-                acts = self._end(event)
             case Failed():
                 return self._failed(event)
+            case _:
+                acts = self._end(event)
         if not self._held or not acts:
             return acts
         held, self._held = self._held, []

@@ -220,8 +220,7 @@ def _document(block: wire.DocumentBlock) -> content.Part:
             return content.File(name=name, data=_text_of(found))
         case wire.Url(url=url):
             return content.File(name=name or url)
-        case wire.UploadedFile(file_id=file_id):
-            return content.File(name=name, id=file_id)
+    return content.File(name=name, id=block.source.file_id)
 
 
 def _result(block: Any, names: dict[str, str]) -> Iterator[content.Part]:

@@ -140,7 +140,7 @@ _system = st.builds(lambda content: [{"role": "system", "content": content}], _c
 def _calls_and_results(draw: st.DrawFn) -> list[dict[str, Any]]:
     ids = draw(st.lists(st.uuids().map(str), min_size=1, max_size=3, unique=True))
     given = st.dictionaries(_words, anything, max_size=2)
-    calls = [tool_use(id_, draw(_words), **{"of": draw(given)}) for id_ in ids]
+    calls = [tool_use(id_, draw(_words), of=draw(given)) for id_ in ids]
     results = [
         tool_result(id_, draw(st.none() | _content(_text, _image, _document)))
         for id_ in draw(st.permutations(ids))
@@ -237,7 +237,7 @@ def valid_requests(draw: st.DrawFn) -> dict[str, Any]:
     fields = {name: draw(_options[name] | st.none()) for name in sorted(chosen)}
     fields["max_tokens"] = draw(st.integers(0, 30) | st.just(2000))
     if draw(st.booleans()):
-        thinking = draw(_thinking)
+        thinking: Any = draw(_thinking)
         fields["thinking"] = thinking
         if thinking["type"] == "enabled":
             fields["max_tokens"] = 2000

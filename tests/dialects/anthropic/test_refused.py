@@ -26,6 +26,10 @@ USER: dict[str, Any] = {"role": "user", "content": "Hello"}
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 
 
+def _only(name: str, value: Any) -> dict[str, Any]:
+    return {name: value}
+
+
 def text(words: str = "x", **more: Any) -> dict[str, Any]:
     return {"type": "text", "text": words, **more}
 
@@ -56,7 +60,7 @@ class RefusedTests(SynchronousTestCase):
 
     def test_a_missing_field(self) -> None:
         for name in HELLO:
-            self.assert_refused(f"{name}: Field required", **{name: "missing"})
+            self.assert_refused(f"{name}: Field required", **_only(name, "missing"))
         self.assert_messages_refused("messages.0.content: Field required", {"role": "user"})
         self.assert_messages_refused("messages.0.role: Field required", {"content": "x"})
         self.assert_content_refused(
@@ -78,7 +82,7 @@ class RefusedTests(SynchronousTestCase):
             ("metadata", 1, "a valid dictionary"),
             ("system", 1, "a valid list"),
         ):
-            self.assert_refused(f"{name}: Input should be {expected}", **{name: value})
+            self.assert_refused(f"{name}: Input should be {expected}", **_only(name, value))
         self.assert_refused(
             "output_config.format.schema: Input should be a valid dictionary",
             output_config={"format": {"type": "json_schema", "schema": None}},
@@ -112,7 +116,7 @@ class RefusedTests(SynchronousTestCase):
             ("temperature", 1.5, "Input should be less than or equal to 1"),
             ("model", "", "String should have at least 1 character"),
         ):
-            self.assert_refused(f"{name}: {said}", **{name: value})
+            self.assert_refused(f"{name}: {said}", **_only(name, value))
         self.assert_refused(
             "metadata.user_id: String should have at most 512 characters",
             metadata={"user_id": "x" * 513},
@@ -135,7 +139,8 @@ class RefusedTests(SynchronousTestCase):
 
     def test_messages_that_say_nothing(self) -> None:
         self.assert_messages_refused("messages: at least one message is required")
-        for content in ("", []):
+        contents: tuple[Any, ...] = ("", [])
+        for content in contents:
             self.assert_messages_refused(
                 "messages.0: all messages must have non-empty content except for the optional "
                 "final assistant message",
@@ -195,7 +200,7 @@ class RefusedTests(SynchronousTestCase):
         )
 
     def test_too_many_cache_marks(self) -> None:
-        marked = {"cache_control": {"type": "ephemeral"}}
+        marked: dict[str, Any] = {"cache_control": {"type": "ephemeral"}}
         self.assert_refused(
             "A maximum of 4 blocks with cache_control may be provided. Found 5.",
             system=[text(**marked)],

@@ -165,7 +165,7 @@ class ThinkingTests(SynchronousTestCase):
     hidden = (Reasoning(tokens=7), [""])
 
     def blocks(self, part: Any, thinking: dict[str, Any] | None) -> list[dict[str, Any]]:
-        fields = {} if thinking is None else {"thinking": thinking}
+        fields: dict[str, Any] = {} if thinking is None else {"thinking": thinking}
         body = streamed(*choice(part, (Text(text="a"), ["a"])), **fields)
         *blocks, last = reassembled(body)["content"]
         self.assertEqual(last, {"type": "text", "text": "a"})
