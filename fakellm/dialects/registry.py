@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from fakellm.dialects.anthropic.messages import AnthropicMessages
+from fakellm.dialects.anthropic.operations import MODEL_OPERATIONS, OPERATIONS
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.interfaces import IDialect
 
@@ -15,7 +17,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
 
 _openai = OpenAIChat()
 
-ENDPOINTS: tuple[Endpoint, ...] = (Endpoint(path="/v1/chat/completions", dialect=_openai),)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(path="/v1/chat/completions", dialect=_openai),
+    Endpoint(path="/v1/messages", dialect=AnthropicMessages()),
+)
 
 DEFAULT = _openai
 """Words errors at paths that are nobody's, and lists the models."""
+
+__all__ = ["DEFAULT", "ENDPOINTS", "MODEL_OPERATIONS", "OPERATIONS", "Endpoint"]
