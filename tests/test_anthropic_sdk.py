@@ -187,8 +187,9 @@ class AnswerTests(AnthropicTestCase):
         usage = (await self.create()).usage
         self.assertEqual(usage.output_tokens, 2)
         self.assertGreater(usage.input_tokens, 2)
-        cached = (await self.create("cached")).usage
-        self.assertEqual((cached.input_tokens, cached.cache_read_input_tokens), (10, 90))
+        start, *_ = await self.events(content="cached")
+        for cached in ((await self.create("cached")).usage, start.message.usage):
+            self.assertEqual((cached.input_tokens, cached.cache_read_input_tokens), (10, 90))
 
     async def test_a_stream(self) -> None:
         events, message = await self.streamed()
@@ -250,10 +251,14 @@ class AnswerTests(AnthropicTestCase):
         self.assertEqual(message.content[0].text, "hello world")
 
     async def test_thinking_in_secret(self) -> None:
-        message = await self.create("think in secret", thinking={"type": "adaptive"})
-        self.assertEqual([block.type for block in message.content], ["redacted_thinking", "text"])
-        message = await self.create("think in secret")
-        self.assertEqual([block.type for block in message.content], ["text"])
+        for thinking, kinds in (
+            ({"type": "adaptive", "display": "summarized"}, ["redacted_thinking", "text"]),
+            ({"type": "adaptive"}, ["thinking", "text"]),
+            ({"type": "disabled"}, ["text"]),
+        ):
+            message = await self.create("think in secret", thinking=thinking)
+            self.assertEqual([block.type for block in message.content], kinds)
+            self.assertEqual(message.usage.output_tokens_details.thinking_tokens, 5)
 
     async def test_structured_output(self) -> None:
         class Number(BaseModel):

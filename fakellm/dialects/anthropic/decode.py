@@ -85,7 +85,6 @@ def decode_messages_request(
     choice = kit.chosen(request, tools)
     messages = (*decode_system(request.system), *decode_messages(request.messages))
     check_cache_marks(_blocks(request))
-    config = request.output_config
     return Prompt(
         dialect=dialect,
         endpoint="messages",
@@ -95,13 +94,20 @@ def decode_messages_request(
         tool_choice=choice,
         parallel_tool_calls=kit.parallel(request),
         format=_answer_format(request),
-        reasoning_effort=config.effort if config else None,
+        reasoning_effort=_effort(request),
         unknown=unknown,
         api_key=api_key,
         received=received,
         wire=request,
         **_bounds(request),
     )
+
+
+def _effort(request: wire.Countable) -> str | None:
+    """How much is to be thought; nothing, where thinking is turned off."""
+    if request.output_config is None or isinstance(request.thinking, wire.DisabledThinking):
+        return None
+    return request.output_config.effort
 
 
 def _bounds(request: wire.Countable) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 Source: ``Message`` and the blocks of Anthropic's Python SDK; the order of fields is the API's own.
 What it shows of thinking follows from the request's ``thinking``: a text that is shown is a
-thinking block with a signature, or, where the client wants it ``omitted``, one without text; hidden
-tokens are a redacted block where thinking was asked for, and are in the usage only where not.
+thinking block with a signature, or, where the client wants it ``omitted``, one without text. Hidden
+tokens are in the usage only, unless thinking was asked for: then they are such a block without text
+or, where the client wants to see it ``summarized``, a redacted one.
 A refusal is text, and the reason why the message ends.
 """
 
@@ -36,11 +37,12 @@ def _thought(text: str, tokens: int, request: wire.MessagesRequest) -> Shape | N
     thinking = request.thinking
     if isinstance(thinking, wire.DisabledThinking) or not (text or tokens):
         return None
-    if thinking is not None and getattr(thinking, "display", None) == "omitted":
-        return "omitted"
+    display = getattr(thinking, "display", None)
     if text:
-        return "thinking"
-    return None if thinking is None else "redacted"
+        return "omitted" if display == "omitted" else "thinking"
+    if thinking is None:
+        return None
+    return "redacted" if display == "summarized" else "omitted"
 
 
 def new_block(kind: Shape, content: SaidPart, stamp: Stamp, index: int) -> dict[str, Any]:

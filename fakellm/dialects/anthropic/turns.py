@@ -22,6 +22,7 @@ from fakellm.model.prompt import Message
 
 _IDS_SHOWN_AT_MOST = 10
 _CACHE_MARKS_AT_MOST = 4
+_WHITE_SPACE = tuple(" \t\r\n")
 
 
 def decode_system(system: str | Sequence[wire.TextBlock] | None) -> tuple[Message, ...]:
@@ -116,14 +117,33 @@ def _check_content(message: ApiMessage, number: int, *, is_last: bool) -> None:
             f"messages.{number}: all messages must have non-empty content except for the optional "
             "final assistant message"
         )
+    if isinstance(message.content, str):
+        _check_text(message.content)
+    if assistant and is_last and _last_text(message).endswith(_WHITE_SPACE):
+        raise refuse("messages: final assistant content cannot end with trailing whitespace")
     for place, block in enumerate(blocks_of(message)):
         where = f"messages.{number}.content.{place}"
-        if isinstance(block, wire.TextBlock) and not block.text:
-            raise refuse("messages: text content blocks must be non-empty")
+        if isinstance(block, wire.TextBlock):
+            _check_text(block.text)
         if isinstance(block, wire.ToolUseBlock) and not assistant:
             raise refuse(f"{where}: `tool_use` blocks can only be in `assistant` messages")
         if isinstance(block, wire.ToolResultBlock) and assistant:
             raise refuse(f"{where}: `tool_result` blocks can only be in `user` messages")
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise refuse("messages: text content blocks must be non-empty")
+    if not text.strip():
+        raise refuse("messages: text content blocks must contain non-whitespace text")
+
+
+def _last_text(message: ApiMessage) -> str:
+    """The text that a message ends with; empty where it ends with something else."""
+    if isinstance(message.content, str):
+        return message.content
+    (*_, last) = blocks_of(message)
+    return last.text if isinstance(last, wire.TextBlock) else ""
 
 
 def _check_results(placed: Iterable[_Placed], awaited: dict[str, str]) -> None:

@@ -83,7 +83,7 @@ anything: Strategy = st.recursive(
 )
 """Any JSON."""
 
-_words = st.text(min_size=1, max_size=20)
+_words = st.text(min_size=1, max_size=20).map(str.strip).filter(bool)
 _text = st.builds(lambda text: {"type": "text", "text": text}, _words)
 _cached = st.builds(
     lambda text: {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}, _words
@@ -224,6 +224,7 @@ _thinking = st.sampled_from(
         {"type": "between_tools"},
         {"type": "adaptive"},
         {"type": "adaptive", "display": "omitted"},
+        {"type": "adaptive", "display": "summarized"},
         {"type": "enabled", "budget_tokens": 1024},
         {"type": "enabled", "budget_tokens": 1024, "display": "omitted"},
     ]

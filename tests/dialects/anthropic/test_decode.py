@@ -55,7 +55,10 @@ class PromptTests(SynchronousTestCase):
         self.assertEqual(prompt_of(nonesuch=1, other=2).unknown, ("nonesuch", "other"))
 
     def test_the_effort(self) -> None:
-        self.assertEqual(prompt_of(output_config={"effort": "low"}).reasoning_effort, "low")
+        low = {"effort": "low"}
+        self.assertEqual(prompt_of(output_config=low).reasoning_effort, "low")
+        thoughtless = prompt_of(output_config=low, thinking={"type": "disabled"})
+        self.assertIsNone(thoughtless.reasoning_effort)
 
     def test_structured_output_under_both_of_its_names(self) -> None:
         declared = {"type": "json_schema", "schema": SCHEMA}

@@ -149,6 +149,17 @@ class RefusedTests(SynchronousTestCase):
         self.assert_content_refused("messages: text content blocks must be non-empty", text(""))
         self.assert_refused("system: text content blocks must be non-empty", system=[text("")])
 
+    def test_white_space(self) -> None:
+        said = "messages: text content blocks must contain non-whitespace text"
+        self.assert_content_refused(said, text(" \n"))
+        self.assert_messages_refused(said, {"role": "user", "content": " "})
+        said = "messages: final assistant content cannot end with trailing whitespace"
+        for content in ("Yes ", [text("Yes\n")]):
+            self.assert_messages_refused(said, USER, {"role": "assistant", "content": content})
+        thought = {"type": "thinking", "thinking": "x ", "signature": "s"}
+        messages = [USER, {"role": "assistant", "content": [text("a "), thought]}]
+        self.assertIsNone(refusal_of({**HELLO, "messages": messages}))
+
     def test_calls_without_results(self) -> None:
         said = (
             "messages.1: `tool_use` ids were found without `tool_result` blocks immediately "

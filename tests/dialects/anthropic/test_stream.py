@@ -166,6 +166,7 @@ class ThinkingTests(SynchronousTestCase):
 
     def blocks(self, part: Any, thinking: dict[str, Any] | None) -> list[dict[str, Any]]:
         fields: dict[str, Any] = {} if thinking is None else {"thinking": thinking}
+        fields["max_tokens"] = 2000
         body = streamed(*choice(part, (Text(text="a"), ["a"])), **fields)
         *blocks, last = reassembled(body)["content"]
         self.assertEqual(last, {"type": "text", "text": "a"})
@@ -185,13 +186,18 @@ class ThinkingTests(SynchronousTestCase):
             self.assertTrue(block["signature"])
 
     def test_thinking_that_is_omitted(self) -> None:
-        for part in (self.shown, self.hidden):
-            (block,) = self.blocks(part, {"type": "adaptive", "display": "omitted"})
+        omitted = {"type": "adaptive", "display": "omitted"}
+        for part, thinking in (
+            (self.shown, omitted),
+            (self.hidden, omitted),
+            (self.hidden, {"type": "enabled", "budget_tokens": 1024}),
+        ):
+            (block,) = self.blocks(part, thinking)
             self.assertEqual((block["type"], block["thinking"]), ("thinking", ""))
             self.assertTrue(block["signature"])
 
-    def test_thinking_that_is_hidden_is_redacted(self) -> None:
-        (block,) = self.blocks(self.hidden, {"type": "adaptive"})
+    def test_thinking_that_is_hidden_from_who_wants_to_see_it(self) -> None:
+        (block,) = self.blocks(self.hidden, {"type": "adaptive", "display": "summarized"})
         self.assertEqual(block["type"], "redacted_thinking")
         self.assertTrue(block["data"])
 

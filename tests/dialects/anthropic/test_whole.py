@@ -72,7 +72,7 @@ class WholeTests(SynchronousTestCase):
                 (ToolCall(name="f", arguments='{"a": 1}', id="t"), ['{"a":', " 1}"]),
                 (ToolCall(name="g", arguments="x", id="u", kind="custom"), ["x"]),
             ),
-            thinking={"type": "adaptive"},
+            thinking={"type": "adaptive", "display": "summarized"},
         )["content"]
         kinds = [block["type"] for block in found]
         self.assertEqual(kinds, ["thinking", "redacted_thinking", "text", "tool_use", "tool_use"])
