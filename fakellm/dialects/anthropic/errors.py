@@ -191,12 +191,12 @@ class AnthropicErrors:
         )
 
     def quota_used_up(self, model: str) -> Failure:  # noqa: ARG002 -- a balance is for all models
-        """Source: ``billing_error`` in the list of errors; the words are those of the API."""
+        """Source: the API's answer where credits are used up, which is no 402 and no 429."""
         return Failure(
-            status=402,
+            status=400,
             message="Your credit balance is too low to access the Anthropic API. "
             "Please go to Plans & Billing to upgrade or purchase credits.",
-            type="billing_error",
+            type=INVALID,
         )
 
     def too_many_running(self, limit: int, model: str) -> Failure:  # noqa: ARG002

@@ -165,7 +165,7 @@ class WordsTests(SynchronousTestCase):
 
     def test_quotas_and_running_answers(self) -> None:
         failure = self.words.quota_used_up("m")
-        self.assertEqual((failure.status, failure.type), (402, "billing_error"))
+        self.assertEqual((failure.status, failure.type), (400, INVALID))
         self.assertIn("credit balance is too low", str(failure.message))
         failure = self.words.too_many_running(5, "m")
         self.assertEqual((failure.status, failure.type), (429, "rate_limit_error"))
