@@ -15,7 +15,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from fakellm import cli, commands
 from fakellm.assembly import VIRTUAL_EPOCH
 from fakellm.dialects import registry
-from fakellm.dialects.registry import ENDPOINTS
 from fakellm.engine.shelf import Shelf
 from fakellm.model.timeline import Abort, Head, Write
 from fakellm.scenarios.editor_schema import jsonschema_of_file
@@ -285,7 +284,7 @@ class ExplainTests(CommandTestCase):
 
     def test_a_wrong_request_is_one_line(self) -> None:
         gone = str(self.folder / "gone.json")
-        paths = ", ".join(endpoint.path for endpoint in ENDPOINTS)
+        paths = ", ".join(endpoint.path for endpoint in registry.ENDPOINTS)
         endpoint = f"no endpoint is at '/v2', but at {paths}"
         for content, reason in (
             (b"{", "this is not JSON: Input data was truncated"),

@@ -2,8 +2,7 @@
 
 from msgspec import Struct
 
-from fakellm.dialects.anthropic.messages import AnthropicMessages
-from fakellm.dialects.anthropic.operations import MODEL_OPERATIONS, OPERATIONS
+from fakellm.dialects.anthropic.operations import DIALECT, MODEL_OPERATIONS, OPERATIONS
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.interfaces import IDialect
 
@@ -19,7 +18,7 @@ _openai = OpenAIChat()
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(path="/v1/chat/completions", dialect=_openai),
-    Endpoint(path="/v1/messages", dialect=AnthropicMessages()),
+    Endpoint(path="/v1/messages", dialect=DIALECT),
 )
 
 DEFAULT = _openai
