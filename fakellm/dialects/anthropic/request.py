@@ -57,7 +57,7 @@ class UserLocation(Struct, frozen=True, kw_only=True):
 
 
 class ToolSpec(Struct, frozen=True, kw_only=True):
-    """A tool of any type; which fields each type has to have, `fakellm...tools` says.
+    """A tool of any type; which fields each type has to have, the module `tools` says.
 
     One record for all, as the type of a tool of the client's own may be left out.
     """
