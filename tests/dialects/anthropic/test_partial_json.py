@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from fakellm.dialects.anthropic.partial_json import object_of
 from tests.dialects.anthropic.requests import anything
 
-few = settings(deadline=None, derandomize=True, max_examples=300, database=None)
+few = settings(deadline=None, derandomize=True, max_examples=150, database=None)
 
 
 def read(text: str) -> Any:

@@ -21,7 +21,7 @@ from tests.dialects.anthropic.requests import (
     valid_requests,
 )
 
-few = settings(deadline=None, derandomize=True, max_examples=300, database=None)
+few = settings(deadline=None, derandomize=True, max_examples=150, database=None)
 USER: dict[str, Any] = {"role": "user", "content": "Hello"}
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 
