@@ -14,12 +14,17 @@ from twisted.web.resource import IResource
 import fakellm
 from fakellm.config import Config
 from fakellm.dialects import registry
+from fakellm.engine.clock import VirtualClock
 from fakellm.engine.drain import drain
+from fakellm.engine.garbage import Tidying
+from fakellm.engine.gates import Gate
+from fakellm.engine.lingering import Lingering
 from fakellm.engine.patience import wait
 from fakellm.engine.service import Engine, Identity
 from fakellm.engine.watching import Watching
 from fakellm.interfaces import ITokenizer
 from fakellm.listening import Listening
+from fakellm.scenarios.course import Conducted
 from fakellm.scenarios.library import Library, Options
 from fakellm.scenarios.mistakes import BadScenario, Mistake
 from fakellm.scenarios.speaking import Surroundings
@@ -53,6 +58,7 @@ class FakeLLM(MultiService):
 
     Attributes:
         resource: the `IResource` of the API.
+        clock: whose time answers are on.
     """
 
     def __init__(
@@ -72,18 +78,24 @@ class FakeLLM(MultiService):
         counting = tokenizer(self.config.tokenizer)
         self._library = library_of(self.config, counting)
         self._tell(self._library.warnings)
+        if clock is None and self.config.clock == "virtual":
+            clock = VirtualClock()
+        self.clock: IReactorTime = self._reactor if clock is None else clock
         self._engine = engine_of(
             self.config,
             self._library,
             counting,
-            clock=self._reactor if clock is None else clock,
+            clock=self.clock,
             epoch=0.0 if clock is None else VIRTUAL_EPOCH,
+            real=clock is None,
         )
+        self._lingering = Lingering(self._reactor)
         api = Api(
             self._engine,
             models=self.config.model,
             max_body=self.config.max_body,
             about=_about(),
+            lingering=self._lingering,
         )
         self.resource: IResource = api.resource()
         site = FakeSite(
@@ -117,6 +129,10 @@ class FakeLLM(MultiService):
         """
         return self._library.when(test, **conditions)
 
+    def gate(self, name: str) -> Gate:
+        """A gate at which rules hold answers: see who waits there, and let them go on."""
+        return self._engine.gates.gate(name)
+
     def reload(self) -> bool:
         """Read the scenario files again; running answers go on as they are.
 
@@ -124,6 +140,10 @@ class FakeLLM(MultiService):
             Whether they were in order; if not, the rules stay as they were, and the log says why.
         """
         return self._watching.read()
+
+    def tidying(self) -> Tidying:
+        """A service that keeps the garbage collector from its streams, for who owns the process."""
+        return Tidying(self._reactor, lambda: self._engine.running)
 
     def _reread(self) -> bool:
         try:
@@ -151,6 +171,7 @@ class FakeLLM(MultiService):
         cut = await drain(self._engine, self._reactor, self.config.grace)
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
+        self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
 
@@ -168,9 +189,22 @@ def library_of(config: Config, counting: ITokenizer) -> Library:
             echo_model=config.echo_model,
             strict=config.strict,
             prompt_commands=config.prompt_commands,
-            timing=config.timing,
+            conduct=conduct_of(config),
         ),
         surroundings=Surroundings(tokenizer=counting, seed=config.seed, answer=config.answer),
+    )
+
+
+def conduct_of(config: Config) -> Conducted:
+    """How answers are given, by settings."""
+    return Conducted(
+        timing=config.timing,
+        load=config.load,
+        framing=config.framing,
+        late=config.late,
+        limits=config.limits,
+        context_length=config.context_length or None,
+        faults=config.fault,
     )
 
 
@@ -181,6 +215,7 @@ def engine_of(
     *,
     clock: IReactorTime,
     epoch: float,
+    real: bool = False,
 ) -> Engine:
     """What answers as settings and rules say.
 
@@ -190,14 +225,17 @@ def engine_of(
         counting: cuts answers into tokens.
         clock: whose time answers are on.
         epoch: the Unix time, in seconds, at which the clock says zero.
+        real: whether the clock is real, so that answers can be late.
     """
     return Engine(
         clock=clock,
         book=library.book,
         tokenizer=counting,
         identity=Identity(seed=config.seed, fingerprint=_fingerprint(config), epoch=epoch),
-        timings=library.timings,
+        course=library.course,
         speed=config.speed,
+        real=real,
+        models=config.model,
         api_keys=config.api_key,
         strict=config.strict_requests,
     )

@@ -11,14 +11,23 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
+import yaml
 
+from fakellm.faults.compile import compile_fault
+from fakellm.faults.shorthand import parse_fault
 from fakellm.spelling import nearest
+from fakellm.timing.conduct import FramingSpec, Late, LimitSpec, LoadSpec
+from fakellm.timing.distributions import DistributionSpec, compile_duration
 from fakellm.timing.durations import LONGEST, parse_duration
 from fakellm.timing.pace import TimingSpec
 
 LogLevelName = Literal["debug", "info", "warn", "error", "critical"]
 LogFormatName = Literal["text", "json"]
 TokenizerName = Literal["words", "o200k_base", "cl100k_base"]
+ClockName = Literal["real", "virtual"]
+Token = Literal["alone", "with-first-token"]
+LastToken = Literal["alone", "with-last-token"]
+Head = Literal["at-once", "with-first-token"]
 
 _PREFIX = "FAKELLM_"
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,30}")
@@ -51,6 +60,10 @@ class BadSetting(ValueError):
 
 class UnknownSetting(BadSetting, TypeError):
     """A name that is no setting's; a TypeError too, as for any unknown keyword argument."""
+
+
+class _Because(ValueError):
+    """Why a value cannot be, where that is worth telling; one line."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,9 +136,10 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def _take(self, value: object, called: str, written: object) -> Any:
         try:
             return self.kind.take(value)
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, TypeError, OverflowError) as error:
             shown = "" if self.secret else f", not {_shortened(repr(written))}"
-            raise BadSetting(f"{called}: expected {self.kind.expects}{shown}") from None
+            why = f": {error}" if isinstance(error, _Because) else ""
+            raise BadSetting(f"{called}: expected {self.kind.expects}{shown}{why}") from None
 
 
 def _shortened(text: str) -> str:
@@ -184,6 +198,75 @@ def duration() -> Kind:
         take=parse_duration,
         show=lambda seconds: f"{seconds:g}s",
     )
+
+
+def duration_or_distribution() -> Kind:
+    """A duration, or a distribution of them: a mapping, or text such as ``{uniform: [1s, 2s]}``."""
+
+    def take(value: Any) -> float | DistributionSpec:
+        if isinstance(value, str) and value.strip().startswith("{"):
+            value = _flow(value)
+        if not isinstance(value, Mapping | DistributionSpec):
+            return parse_duration(value)
+        try:
+            spec = msgspec.convert(value, DistributionSpec)
+            compile_duration(spec)
+        except ValueError as error:
+            raise _Because(_one_line(error)) from None
+        return spec
+
+    return Kind(
+        expects="a duration such as 250ms, or a distribution such as {uniform: [100ms, 1s]}",
+        take=take,
+        show=lambda seconds: f"{seconds:g}s",
+    )
+
+
+def _flow(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise _Because(_one_line(problem)) from None
+
+
+def _one_line(reason: object) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in str(reason)).split())
+
+
+def faults() -> Kind:
+    """Faults in short."""
+    listed = texts("a fault such as reset after 3")
+
+    def take(value: Any) -> tuple[str, ...]:
+        taken: tuple[str, ...] = listed.take(value)
+        for each in taken:
+            try:
+                compile_fault(parse_fault(each))
+            except ValueError as error:
+                raise _Because(_one_line(error)) from None
+        return taken
+
+    return msgspec.structs.replace(listed, take=take)
+
+
+def maybe(kind: Kind, shown_when_none: str) -> Kind:
+    """A value of a kind, or nothing."""
+    return msgspec.structs.replace(
+        kind,
+        take=lambda value: None if value is None else kind.take(value),
+        show=lambda value: shown_when_none if value is None else kind.show(value),
+    )
+
+
+def one_number_of(*choices: int) -> Kind:
+    """One number of a fixed few."""
+    words = one_of(*map(str, choices))
+
+    def take(value: Any) -> int:
+        return int(words.take(str(value) if type(value) is int else value))
+
+    return msgspec.structs.replace(words, take=take)
 
 
 def factor(shown_when_zero: str) -> Kind:
@@ -361,14 +444,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "words"
     ttft: Annotated[
-        float,
-        Setting(help="Let this time pass before the first token (TTFT).", kind=duration()),
+        float | DistributionSpec,
+        Setting(
+            help="Let this time pass before the first token (TTFT): a duration, or a distribution"
+            " such as {lognormal: {p50: 300ms, p99: 2s}}.",
+            kind=duration_or_distribution(),
+        ),
     ] = 0.0
     itl: Annotated[
-        float,
+        float | DistributionSpec,
         Setting(
-            help="Let this time pass from one token to the next: the inter-token latency (ITL).",
-            kind=duration(),
+            help="Let this time pass from one token to the next: the inter-token latency (ITL),"
+            " as a duration or a distribution.",
+            kind=duration_or_distribution(),
         ),
     ] = 0.0
     tokens_per_second: Annotated[
@@ -386,6 +474,119 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             kind=factor("no limit"),
         ),
     ] = 0.0
+    total: Annotated[
+        float | DistributionSpec,
+        Setting(
+            help="Spread the tokens of an answer over this time: a duration or a distribution;"
+            " 0 leaves them as they are.",
+            kind=duration_or_distribution(),
+        ),
+    ] = 0.0
+    chunk_tokens: Annotated[
+        int,
+        Setting(
+            help="Put so many tokens in a chunk; 0 leaves it to the reply, else one.",
+            kind=whole_number(0, 1_000_000),
+        ),
+    ] = 0
+    slots: Annotated[
+        int,
+        Setting(help="Let so many answers run at once; 0 for any number.", kind=whole_number(0)),
+    ] = 0
+    queue: Annotated[
+        int | None,
+        Setting(
+            help="Let so many requests wait for a slot.",
+            kind=maybe(whole_number(0), "any number"),
+        ),
+    ] = None
+    queue_full: Annotated[
+        int,
+        Setting(
+            help="Answer with this status when the queue is full: 503 or 429.",
+            kind=one_number_of(503, 429),
+        ),
+    ] = 503
+    slowdown: Annotated[
+        float,
+        Setting(
+            help="Multiply TTFT and ITL by this when all slots are busy, and in between in"
+            " proportion; 0 for no slowdown.",
+            kind=factor("none"),
+        ),
+    ] = 0.0
+    late: Annotated[
+        Late,
+        Setting(
+            help="What a stream does that is behind its times: catch_up, slip or drop.",
+            kind=one_of(*get_args(Late)),
+        ),
+    ] = "catch_up"
+    clock: Annotated[
+        ClockName,
+        Setting(
+            help="Go by the real time, or by a virtual one that stands still until it is advanced.",
+            kind=one_of(*get_args(ClockName)),
+        ),
+    ] = "real"
+    role_chunk: Annotated[
+        Token,
+        Setting(
+            help="Send the role of a stream alone, or with-first-token.",
+            kind=one_of(*get_args(Token)),
+        ),
+    ] = "alone"
+    finish_chunk: Annotated[
+        LastToken,
+        Setting(
+            help="Send the finish reason of a stream alone, or with-last-token.",
+            kind=one_of(*get_args(LastToken)),
+        ),
+    ] = "alone"
+    head: Annotated[
+        Head,
+        Setting(
+            help="Send status and headers at-once, or with-first-token.",
+            kind=one_of(*get_args(Head)),
+        ),
+    ] = "at-once"
+    requests_per_minute: Annotated[
+        int,
+        Setting(
+            help="Let each API key make so many requests a minute; 0 for no limit.",
+            kind=whole_number(0),
+        ),
+    ] = 0
+    tokens_per_minute: Annotated[
+        int,
+        Setting(
+            help="Let each API key have so many tokens a minute; 0 for no limit.",
+            kind=whole_number(0),
+        ),
+    ] = 0
+    concurrent: Annotated[
+        int,
+        Setting(
+            help="Let each API key have so many answers at once; 0 for no limit.",
+            kind=whole_number(0),
+        ),
+    ] = 0
+    context_length: Annotated[
+        int,
+        Setting(
+            help="Let prompt and answer have so many tokens together; 0 for no limit.",
+            kind=whole_number(0),
+        ),
+    ] = 0
+    fault: Annotated[
+        tuple[str, ...],
+        Setting(
+            help="Have this go wrong, such as reset after 3. May be repeated; in the variable,"
+            " separated by semicolons.",
+            kind=faults(),
+            separator=";",
+        ),
+    ] = ()
     speed: Annotated[
         float,
         Setting(
@@ -423,6 +624,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for setting in SETTINGS:
             value = setting.take(getattr(self, setting.name), setting.name)
             msgspec.structs.force_setattr(self, setting.name, value)
+        if self.slowdown and self.slowdown < 1:
+            raise BadSetting("slowdown: expected 0 or a number of 1 or more")
         if self.itl and self.tokens_per_second:
             raise BadSetting("itl and tokens_per_second are two ways to say one thing: give one")
 
@@ -434,7 +637,38 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             itl=self.itl or None,
             tokens_per_second=self.tokens_per_second or None,
             prefill=self.prefill or None,
+            chunk_tokens=self.chunk_tokens or None,
+            total=self.total or None,
         )
+
+    @property
+    def load(self) -> LoadSpec:
+        """How many answers run at once where nothing else says so."""
+        return LoadSpec(
+            slots=self.slots or None,
+            queue=self.queue,
+            full=429 if self.queue_full == 429 else 503,  # noqa: PLR2004 -- an HTTP status
+            slowdown=self.slowdown or None,
+        )
+
+    @property
+    def framing(self) -> FramingSpec:
+        """Which chunks stand alone where nothing else says so."""
+        return FramingSpec(
+            role="alone" if self.role_chunk == "alone" else "with_first_token",
+            finish="alone" if self.finish_chunk == "alone" else "with_last_token",
+            head="at_once" if self.head == "at-once" else "with_first_token",
+        )
+
+    @property
+    def limits(self) -> tuple[LimitSpec, ...]:
+        """The limits where nothing else says so, each for every API key."""
+        limits = (
+            LimitSpec(requests=self.requests_per_minute or None, per="1m", by="key"),
+            LimitSpec(tokens=self.tokens_per_minute or None, per="1m", by="key"),
+            LimitSpec(concurrent=self.concurrent or None, by="key"),
+        )
+        return tuple(each for each in limits if each.requests or each.tokens or each.concurrent)
 
     @classmethod
     def of(cls, **settings: Any) -> "Config":

@@ -168,6 +168,7 @@ class Server(MultiService):
         reload: has its files read again, at SIGHUP.
         warnings: lines to log at the start.
         twistd: twistd's own options when twistd runs it.
+        tidying: sees to garbage while it runs.
     """
 
     def __init__(
@@ -176,6 +177,7 @@ class Server(MultiService):
         server: IService,
         *,
         reload: Callable[[], object],
+        tidying: IService | None = None,
         warnings: Sequence[str] = (),
         twistd: Mapping[str, Any] | None = None,
     ) -> None:
@@ -186,6 +188,8 @@ class Server(MultiService):
         self._warnings = warnings
         self._twistd = twistd
         server.setServiceParent(self)
+        if tidying is not None:
+            tidying.setServiceParent(self)
 
     @property
     def failure(self) -> CannotListen | None:
@@ -359,6 +363,7 @@ def makeService(options: Options) -> Server:  # noqa: N802 -- Twisted's name
         options.config,
         server,
         reload=server.reload,
+        tidying=server.tidying(),
         warnings=unknown_variables(options.environ),
         twistd=options.parent,
     )

@@ -151,12 +151,12 @@ class ExplainTests(CommandTestCase):
     def test_the_rules_before_it_the_rule_and_its_answer(self) -> None:
         lines, answer = self.explain(self.ask_for("flaky"))
         where = f"({self.rules}:"
-        ours, (weather, team, last) = lines[:4], lines[4:]
+        ours, (weather, team, last) = lines[:5], lines[5:]
         self.assertEqual(
             [line.partition(":")[0] for line in ours],
             [
                 f"not rule '{name}' (built in)"
-                for name in ("[429]", "[STATUS]", "[echo] TEXT", "[tokens N]")
+                for name in ("[429]", "[STATUS]", "[echo] TEXT", "[tokens N]", "[FAULT]")
             ],
         )
         self.assertTrue(weather.startswith(f"not rule 'weather' {where}3): user: expected: "))

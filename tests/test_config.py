@@ -1,5 +1,7 @@
 """The settings: declared once, read from options and variables, checked in one place."""
 
+from typing import Any
+
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,8 @@ from fakellm.config import (
     did_you_mean,
     unknown_variables,
 )
+from fakellm.timing.conduct import FramingSpec, LimitSpec, LoadSpec
+from fakellm.timing.distributions import DistributionSpec, LognormalSpec
 
 quick = settings(deadline=None, derandomize=True, max_examples=100, database=None)
 
@@ -71,6 +75,22 @@ class ReadingTests(SynchronousTestCase):
             "itl": "0",
             "tokens_per_second": "1e2",
             "prefill": "0",
+            "total": "{uniform: [1s, 2s]}",
+            "chunk_tokens": "2",
+            "slots": "4",
+            "queue": "0",
+            "queue_full": "429",
+            "slowdown": "2.5",
+            "late": "slip",
+            "clock": "virtual",
+            "role_chunk": "with-first-token",
+            "finish_chunk": "with-last-token",
+            "head": "with-first-token",
+            "requests_per_minute": "60",
+            "tokens_per_minute": "1000",
+            "concurrent": "3",
+            "context_length": "8192",
+            "fault": ["reset after 3"],
             "speed": "+.5",
             "grace": "250ms",
             "log_level": "debug",
@@ -95,6 +115,22 @@ class ReadingTests(SynchronousTestCase):
             itl=0.0,
             tokens_per_second=100.0,
             prefill=0,
+            total=DistributionSpec(uniform=("1s", "2s")),
+            chunk_tokens=2,
+            slots=4,
+            queue=0,
+            queue_full=429,
+            slowdown=2.5,
+            late="slip",
+            clock="virtual",
+            role_chunk="with-first-token",
+            finish_chunk="with-last-token",
+            head="with-first-token",
+            requests_per_minute=60,
+            tokens_per_minute=1000,
+            concurrent=3,
+            context_length=8192,
+            fault=("reset after 3",),
             speed=0.5,
             grace=0.25,
             log_level="debug",
@@ -151,6 +187,68 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(did_you_mean("xyz", ["--port"]), "")
 
 
+GAMMA = "gamma: needs mean and sd, or shape and scale"
+OPEN = "expected the node content, but found '<stream end>'"
+
+
+def varied(name: str) -> str:
+    """How the line about a distribution begins."""
+    expected = "a duration such as 250ms, or a distribution such as {uniform: [100ms, 1s]}"
+    return f"--{name}: expected {expected}, not"
+
+
+class ConductTests(SynchronousTestCase):
+    """What settings say of how answers are given, as scenarios have it."""
+
+    def test_nothing_said_is_nothing_done(self) -> None:
+        config = Config()
+        self.assertEqual(config.load, LoadSpec(full=503))
+        self.assertEqual(config.limits, ())
+        self.assertEqual(config.framing, FramingSpec(role="alone", finish="alone", head="at_once"))
+
+    def test_zero_is_nothing_too(self) -> None:
+        config = Config(
+            slots=0, slowdown=0, requests_per_minute=0, tokens_per_minute=0, concurrent=0, total=0
+        )
+        self.assertEqual((config.load, config.limits), (LoadSpec(full=503), ()))
+        self.assertIsNone(config.timing.total)
+
+    def test_what_is_said(self) -> None:
+        config = Config(
+            slots=2, queue=0, queue_full=429, slowdown=3, requests_per_minute=5, concurrent=1,
+            tokens_per_minute=7, role_chunk="with-first-token", finish_chunk="with-last-token",
+            head="with-first-token",
+        )  # fmt: skip
+        self.assertEqual(config.load, LoadSpec(slots=2, queue=0, full=429, slowdown=3))
+        self.assertEqual(
+            config.limits,
+            (
+                LimitSpec(requests=5, per="1m", by="key"),
+                LimitSpec(tokens=7, per="1m", by="key"),
+                LimitSpec(concurrent=1, by="key"),
+            ),
+        )
+        self.assertEqual(
+            config.framing,
+            FramingSpec(role="with_first_token", finish="with_last_token", head="with_first_token"),
+        )
+
+    def test_a_distribution_is_a_mapping_or_its_text(self) -> None:
+        spec = DistributionSpec(lognormal=LognormalSpec(p50="20ms", p99="90ms"))
+        written = {"lognormal": {"p50": "20ms", "p99": "90ms"}}
+        givens: tuple[Any, ...] = (spec, written, " {lognormal: {p50: 20ms, p99: 90ms}}")
+        for each in givens:
+            self.assertEqual(Config(itl=each).timing.itl, spec)
+
+    def test_faults_in_a_variable_are_separated_by_semicolons(self) -> None:
+        config = config_from({}, {"FAKELLM_FAULT": "stall 10s after 2; reset after 3"})
+        self.assertEqual(config.fault, ("stall 10s after 2", "reset after 3"))
+
+    def test_a_slowdown_does_not_make_faster(self) -> None:
+        error = self.assertRaises(BadSetting, Config, slowdown=0.5)
+        self.assertEqual(str(error), "slowdown: expected 0 or a number of 1 or more")
+
+
 class RefusingTests(SynchronousTestCase):
     """A bad value is one line that names what the user wrote and what is expected."""
 
@@ -175,6 +273,7 @@ class RefusingTests(SynchronousTestCase):
         size = "--max-body: expected a size such as 10MB, 64KiB or a number of bytes, not"
         factor = "0 or a number from 1e-09 to 1e+09"
         duration = "--grace: expected a duration such as 250ms, 1.5s, 2m or a number of seconds"
+        fault = "--fault: expected a fault such as reset after 3, not"
         switch = "--echo-model: expected yes or no (also: true, false, on, off, 1, 0), not"
         refused: list[tuple[str, object, str]] = [
             ("seed", "1.5", "--seed: expected a whole number, not '1.5'"),
@@ -185,6 +284,12 @@ class RefusingTests(SynchronousTestCase):
             ("speed", "1e10", f"--speed: expected {factor}, not '1e10'"),
             ("echo_model", "maybe", f"{switch} 'maybe'"),
             ("model", ["a", " "], "--model: expected the name of a model, not ['a', ' ']"),
+            ("queue_full", "500", "--queue-full: expected one of 503, 429, not '500'"),
+            ("slots", "-1", "--slots: expected a whole number >= 0, not '-1'"),
+            ("ttft", "{gamma: {}}", f"{varied('ttft')} '{{gamma: {{}}}}': {GAMMA}"),
+            ("itl", "{", f"{varied('itl')} '{{': {OPEN}"),
+            ("total", "soon", f"{varied('total')} 'soon'"),
+            ("fault", ["rset"], f"{fault} ['rset']: rset is no fault; did you mean reset?"),
             ("listen", [""], "--listen: expected a server endpoint such as tcp:3500, not ['']"),
         ]
         for name, value, line in refused:

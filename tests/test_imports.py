@@ -23,7 +23,7 @@ PACKAGE = Path(fakellm.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
-        "model spelling",
+        "model recent spelling",
         "interfaces",
         "dialects timing",
         "faults",
@@ -40,7 +40,17 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 """The lowest first. A layer imports what is lower, and what is in the same folder, and no more."""
 
-PURE = {"model", "spelling", "interfaces", "dialects", "scenarios", "timing", "faults", "config"}
+PURE = {
+    "model",
+    "recent",
+    "spelling",
+    "interfaces",
+    "dialects",
+    "scenarios",
+    "timing",
+    "faults",
+    "config",
+}
 """They read no clock, talk to no network and draw no chance of their own."""
 
 IMPURE_MODULES = {

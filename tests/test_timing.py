@@ -1,86 +1,8 @@
 """The whole server in time: when what comes, on a clock of the test's own."""
 
 import json
-from typing import Any
 
-from tests.servers import CHAT, MemoryTestCase, asking, events_of
-
-
-class Asked:
-    """A question, whose answer's head may not be there yet.
-
-    Attributes:
-        status: of the answer, once there is one.
-        body: what has come of it so far.
-    """
-
-    def __init__(self, case: MemoryTestCase, headers: dict[str, str], fields: dict[str, Any]):
-        if not hasattr(case, "client"):
-            case.serve()
-        client: Any = case.client  # StubTreq makes its methods at run time
-        self.case = case
-        self.start = case.clock.seconds()
-        self.status: int | None = None
-        self.body = b""
-        self.ended = False
-        self.asked = client.request(
-            "POST",
-            f"http://fakellm.example{CHAT}",
-            data=json.dumps(asking(**fields)).encode(),
-            unbuffered=True,
-            headers=headers,
-        )
-        self.asked.addCallback(self._head)
-        case.flush()
-
-    def _head(self, response: Any) -> None:
-        self.status = response.code
-        response.collect(self._more).addCallback(self._end)
-
-    def _more(self, data: bytes) -> None:
-        self.body += data
-
-    def _end(self, _: object) -> None:
-        self.ended = True
-
-    @property
-    def words(self) -> list[str]:
-        """The texts of the deltas that have come so far."""
-        chunks = [json.loads(e.data) for e in events_of(self.body) if e.data != "[DONE]"]
-        texts = [each["delta"].get("content") for c in chunks for each in c["choices"]]
-        return [text for text in texts if text]
-
-    def arrivals(self, step: float = 0.125, seconds: float = 20.0) -> list[float]:
-        """When each delta comes, and last the end, as the clock is advanced."""
-        times: list[float] = []
-        while (now := self.case.clock.seconds() - self.start) < seconds:
-            times += [now] * (len(self.words) - len(times))
-            if self.ended:
-                return [*times, now]
-            self.case.clock.advance(step)
-            self.case.flush()
-        raise AssertionError(f"no end in {seconds} s: {self.body!r}")
-
-    def end(self, step: float = 0.125, seconds: float = 20.0) -> float:
-        """When the whole answer has come."""
-        while (now := self.case.clock.seconds() - self.start) < seconds:
-            if self.ended:
-                return now
-            self.case.clock.advance(step)
-            self.case.flush()
-        raise AssertionError(f"no end in {seconds} s: {self.body!r}")
-
-
-class TimedTestCase(MemoryTestCase):
-    """Tests that look at when answers come."""
-
-    def stream(self, *, headers: dict[str, str] | None = None, **fields: Any) -> Asked:
-        """Ask for a stream."""
-        return Asked(self, headers or {}, {"stream": True, **fields})
-
-    def whole(self, *, headers: dict[str, str] | None = None, **fields: Any) -> Asked:
-        """Ask for an answer in one piece."""
-        return Asked(self, headers or {}, fields)
+from tests.timed import TimedTestCase
 
 
 class OptionTests(TimedTestCase):
@@ -122,10 +44,8 @@ class OptionTests(TimedTestCase):
         for ask in (self.stream, self.whole):
             asked = ask()
             self.assertEqual(len(self.clock.getDelayedCalls()), 1)
-            asked.asked.cancel()
-            self.flush()
+            asked.leave()
             self.assertEqual(self.clock.getDelayedCalls(), [])
-            self.failureResultOf(asked.asked)
 
 
 class HeaderTests(TimedTestCase):

@@ -2,9 +2,12 @@
 
 from msgspec import Struct
 
-from fakellm.dialects.anthropic.operations import DIALECT, MODEL_OPERATIONS, OPERATIONS
+from fakellm.dialects.anthropic.operations import DIALECT as _anthropic
+from fakellm.dialects.anthropic.operations import MODEL_OPERATIONS as ANTHROPIC_MODELS
+from fakellm.dialects.anthropic.operations import OPERATIONS
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.interfaces import IDialect
+from fakellm.model.prompt import Received
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -18,10 +21,18 @@ _openai = OpenAIChat()
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(path="/v1/chat/completions", dialect=_openai),
-    Endpoint(path="/v1/messages", dialect=DIALECT),
+    Endpoint(path="/v1/messages", dialect=_anthropic),
 )
 
 DEFAULT = _openai
 """Words errors at paths that are nobody's, and lists the models."""
 
-__all__ = ["DEFAULT", "ENDPOINTS", "MODEL_OPERATIONS", "OPERATIONS", "Endpoint"]
+_BY_PATH = {endpoint.path: endpoint.dialect for endpoint in ENDPOINTS}
+
+
+def dialect_at(received: Received) -> IDialect:
+    """The dialect that a request is in, by its path."""
+    return _BY_PATH.get(received.path, DEFAULT)
+
+
+__all__ = ["ANTHROPIC_MODELS", "DEFAULT", "ENDPOINTS", "OPERATIONS", "Endpoint", "dialect_at"]

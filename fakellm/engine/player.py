@@ -1,21 +1,81 @@
 """Playing a timeline to a client.
 
-The only code that schedules. It holds at most one delayed call, plays every cue that is due in one
-write, stands still while the client does not read, and leaves nothing behind when the client goes.
+It holds at most one call of the timer, plays every cue that is due in one write, stands still while
+the client does not read or a gate is shut, and leaves nothing behind when the client goes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
+from math import inf, isinf
+from typing import Literal
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from fakellm.engine.gates import Gate, Gates
+from fakellm.engine.punctuality import LATE_SECONDS, Punctuality
+from fakellm.engine.timer import EXACT_TO_SECONDS, Call, Timer
 from fakellm.interfaces import IWire
-from fakellm.model.timeline import Cue, Finish, Head, Write
+from fakellm.model.timeline import (
+    Abort,
+    Act,
+    Ask,
+    Close,
+    Cue,
+    Finish,
+    Head,
+    Hold,
+    Keep,
+    Nothing,
+    Raw,
+    Shut,
+    Write,
+)
 
 WRITE_AT_MOST = 64 * 1024
 """Bytes gathered into one write; after as many the reactor gets a turn."""
+
+DROPPED_AFTER_SECONDS = 0.1
+"""What a stream that drops what is late leaves out: tokens that are so much behind their time."""
+
+LATE_HEADER = "X-FakeLLM-Late"
+"""How late, in seconds, an answer was by the server's own fault: in its head, or its trailer."""
+
+_PIECES_OF_A_HEAD = 50
+
+Headers = tuple[tuple[str, str], ...]
+Late = Literal["catch_up", "slip", "drop"]
+
+
+class Stage(Struct, frozen=True, kw_only=True):
+    """What all answers of a server are played with.
+
+    ``punctuality`` is ``None`` where time is virtual. ``keep`` and ``ask`` do what those acts say.
+    """
+
+    timer: Timer
+    gates: Gates
+    punctuality: Punctuality | None = None
+    keep: Callable[[Keep], None]
+    ask: Callable[[Ask], None]
+
+
+class Manner(Struct, frozen=True, kw_only=True):
+    """How one answer is played.
+
+    ``headers`` go out with its head, which is sent ``head_at_once`` or with what follows it.
+    ``late`` is what it does when it is behind its times.
+    """
+
+    headers: Headers = ()
+    head_at_once: bool = True
+    late: Late = "catch_up"
+
+
+_PLAIN = Manner()
 
 
 @implementer(IPushProducer)
@@ -23,23 +83,39 @@ class Player:
     """Plays one answer.
 
     Args:
-        clock: whose seconds the cues' times are on.
+        stage: what is shared.
         wire: where to.
         cues: when and what, in order of time; drawn no earlier than needed.
+        manner: how.
 
     Attributes:
         done: fires with ``None`` when the answer has been sent, broken off, or given up with
             `stop`. Cancelling it is `stop`.
     """
 
-    def __init__(self, clock: IReactorTime, wire: IWire, cues: Iterator[Cue]) -> None:
-        self._log = Logger()
-        self._clock = clock
+    __slots__ = (
+        "_behind_client", "_call", "_cues", "_ended", "_gate", "_is_head_due", "_late", "_left",
+        "_manner", "_next", "_paused", "_playing", "_stage", "_started", "_step_from", "_wire",
+        "done",
+    )  # fmt: skip
+    _log = Logger()
+
+    def __init__(
+        self, stage: Stage, wire: IWire, cues: Iterator[Cue], manner: Manner = _PLAIN
+    ) -> None:
+        self._stage = stage
         self._wire = wire
         self._cues = cues
-        self._started = clock.seconds()
+        self._manner = manner
+        self._started = stage.timer.seconds()
         self._next: Cue | None = None
-        self._call: IDelayedCall | None = None
+        self._call: Call | None = None
+        self._gate: Gate | None = None  # where it waits
+        self._step_from: Gate | None = None  # where it waits again once nothing is left to let out
+        self._left = 0
+        self._late = 0.0
+        self._is_head_due = False
+        self._behind_client = False
         self._paused = False
         self._playing = False
         self._ended = False
@@ -57,13 +133,19 @@ class Player:
 
     def abort(self) -> None:
         """Break the connection off in the middle of the answer."""
-        if not self._ended:
-            try:
-                self._wire.unregister()
-                self._wire.abort()
-            except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer
-                self._log.failure("A connection could not be broken off.")
-            self.stop()  # a connection may be gone, and say so, as soon as it is broken off
+        self._cut(self._wire.abort)
+
+    def go_on(self, chunks: int | None = None) -> None:
+        """Leave the gate it stands at, for good or for so many chunks, which go at once."""
+        gate, self._gate = self._gate, None
+        if gate is None or self._ended:
+            return
+        self._step_from = None if chunks is None else gate
+        self._left = chunks or 0
+        # It is now the time of what comes next, and all that follows is later by that.
+        if self._next is not None and not isinf(self._next[0]):
+            self._started = self._stage.timer.seconds() - self._next[0]
+        self._play()
 
     def pauseProducing(self) -> None:  # noqa: N802 -- IPushProducer's name
         """The client does not read: play nothing."""
@@ -73,14 +155,16 @@ class Player:
     def resumeProducing(self) -> None:  # noqa: N802 -- IPushProducer's name
         """The client reads again: play what has become due."""
         self._paused = False
-        if not self._playing:
-            self._play()
+        self._behind_client = True
+        self._play()
 
     def stopProducing(self) -> None:  # noqa: N802 -- IPushProducer's name
         """The client has gone."""
         self.stop()
 
     def _play(self) -> None:
+        if self._playing or self._gate is not None:
+            return
         self._unschedule()
         self._playing = True
         try:
@@ -94,52 +178,170 @@ class Player:
     def _play_due(self) -> None:
         due: list[bytes] = []
         size = 0
-        while not self._halted():
+        seconds = self._stage.timer.seconds
+        now = seconds() - self._started + EXACT_TO_SECONDS
+        while not (self._ended or self._paused):
             cue = self._next or next(self._cues, None)
             if cue is None:
                 raise RuntimeError("a timeline ended without an end")
-            self._next = cue
             at, act = cue
-            wait = at - (self._clock.seconds() - self._started) if at else 0.0
-            if wait > 0:
+            if at > now:
+                self._next = cue
                 self._flush(due)
-                self._schedule(wait)
-                return
-            if isinstance(act, Write):
-                due.append(act.data)
-                size += len(act.data)
+                now = seconds() - self._started + EXACT_TO_SECONDS
+                if at > now and not self._hurried(at):
+                    self._wait(at)
+                    return
+                now = max(now, at)
+                continue
+            if at > 0.0:
+                now = self._timed(at, act, now)
+            if type(act) is Write and not act.apart:
                 self._next = None
+                if not act.token or self._manner.late != "drop" or self._is_in_time(at, now):
+                    due.append(act.data)
+                    size += len(act.data)
+                if self._step_from is not None and self._has_stepped(due):
+                    return
                 if size >= WRITE_AT_MOST:
                     self._flush(due)
-                    self._schedule(0)
+                    self._turn()
                     return
                 continue
+            self._next = cue
             self._flush(due)
-            if self._halted():
+            if self._ended or self._paused:
                 return  # the write was one too many for the client; the act keeps its turn
             self._next = None
-            match act:
-                case Head(status, headers):
-                    self._wire.head(status, headers)
-                case Finish():
-                    self._wire.unregister()
-                    self._wire.finish()
-                    self.stop()  # as in `abort`
-                case _:
-                    self.abort()
+            if self._act(at, act):
+                return
+            now = max(now, seconds() - self._started + EXACT_TO_SECONDS)
 
-    def _halted(self) -> bool:
-        return self._ended or self._paused
+    def _timed(self, at: float, act: Act, now: float) -> float:
+        """Note how late an act is; what time it is for the answer, once it is dealt with."""
+        late = now - EXACT_TO_SECONDS - at
+        punctuality = self._stage.punctuality
+        if self._behind_client or punctuality is None or self._step_from is not None:
+            return now
+        if type(act) is not Nothing:
+            punctuality.note(max(0.0, late))
+            self._late = max(self._late, late)
+        if self._manner.late == "slip" and late > EXACT_TO_SECONDS:
+            self._started += late
+            return at + EXACT_TO_SECONDS
+        return now
+
+    def _is_in_time(self, at: float, now: float) -> bool:
+        return self._behind_client or now - at <= DROPPED_AFTER_SECONDS
+
+    def _act(self, at: float, act: Act) -> bool:
+        """Do what is no plain write; whether to play no more for now."""
+        match act:
+            case Write(data):
+                self._is_head_due = False
+                self._wire.write(data)
+                if self._step_from is not None and self._has_stepped([]):
+                    return True
+                self._turn()
+                return True
+            case Head():
+                self._head(at, act)
+            case Finish():
+                self._wire.unregister()
+                self._wire.finish(self._told_late())
+                self.stop()  # a connection may be gone, and say so, as soon as it is ended
+            case Hold(name):
+                return self._holds(self._stage.gates.gate(name))
+            case Raw(data, apart):
+                self._wire.raw(data)
+                if apart:
+                    self._turn()
+                    return True
+            case Close():
+                self._cut(self._wire.close)
+            case Abort():
+                self._cut(self._wire.abort)
+            case Shut(shut_for, refused, connections):
+                self._wire.shut(shut_for, refused=refused, connections=connections)
+            case Keep():
+                self._stage.keep(act)
+            case Ask():
+                self._stage.ask(act)
+            case Nothing():
+                pass
+        return False
+
+    def _head(self, at: float, head: Head) -> None:
+        headers = (*head.headers, *self._manner.headers, *self._told_late())
+        if head.over <= 0.0:
+            self._wire.head(head.status, headers)
+            self._is_head_due = self._manner.head_at_once
+            return
+        data = self._wire.head_bytes(head.status, headers)
+        size = -(-len(data) // _PIECES_OF_A_HEAD) or 1
+        pieces = [data[start : start + size] for start in range(0, len(data), size)]
+        step = head.over / max(1, len(pieces) - 1)
+        trickle = [(at + step * i, Raw(piece, apart=True)) for i, piece in enumerate(pieces)]
+        self._cues = chain(trickle, self._cues)
+
+    def _told_late(self) -> Headers:
+        return ((LATE_HEADER, f"{self._late:.3f}"),) if self._late > LATE_SECONDS else ()
+
+    def _holds(self, gate: Gate) -> bool:
+        """Stand at a gate; whether it still does, and was not let through at once."""
+        self._next = next(self._cues, None)  # whose time it is when it goes on
+        return self._stands(gate)
+
+    def _stands(self, gate: Gate) -> bool:
+        self._send_head()
+        if not self._ended:
+            self._gate = gate
+            gate.arrive(self)
+        return self._gate is not None
+
+    def _has_stepped(self, due: list[bytes]) -> bool:
+        """Count a chunk that was let through; whether it was the last, and it waits again."""
+        self._left -= 1
+        gate = self._step_from
+        if self._left > 0 or gate is None:
+            return False
+        self._step_from = None
+        self._next = next(self._cues, None)
+        if self._next is not None and type(self._next[1]) is Finish:
+            return False  # there is nothing left to hold back
+        self._flush(due)
+        return self._stands(gate)
+
+    def _hurried(self, at: float) -> bool:
+        """Whether what comes next goes at once, as a gate lets it; all else comes earlier too."""
+        if self._step_from is None or isinf(at):
+            return False
+        self._started = self._stage.timer.seconds() - at
+        return True
+
+    def _wait(self, at: float) -> None:
+        self._behind_client = False
+        self._send_head()
+        if at != inf and not (self._ended or self._paused):
+            self._call = self._stage.timer.at(self._started + at, self._wake)
+
+    def _turn(self) -> None:
+        """Go on in the reactor's next turn."""
+        if not (self._ended or self._paused):
+            self._call = self._stage.timer.at(self._stage.timer.seconds(), self._wake)
+
+    def _send_head(self) -> None:
+        if self._is_head_due:
+            self._is_head_due = False
+            if not self._ended:
+                self._wire.flush()
 
     def _flush(self, due: list[bytes]) -> None:
         if due:
+            self._is_head_due = False
             data = b"".join(due) if len(due) > 1 else due[0]
             due.clear()
             self._wire.write(data)
-
-    def _schedule(self, wait: float) -> None:
-        if not self._halted():
-            self._call = self._clock.callLater(wait, self._wake)
 
     def _wake(self) -> None:
         self._call = None
@@ -148,11 +350,23 @@ class Player:
     def _unschedule(self) -> None:
         call, self._call = self._call, None
         if call is not None:
-            call.cancel()
+            self._stage.timer.cancel(call)
+
+    def _cut(self, cut: Callable[[], None]) -> None:
+        if not self._ended:
+            try:
+                self._wire.unregister()
+                cut()
+            except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer
+                self._log.failure("A connection could not be broken off.")
+            self.stop()  # a connection may be gone, and say so, as soon as it is broken off
 
     def _end(self) -> None:
         self._ended = True
         self._unschedule()
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.leave(self)
         close = getattr(self._cues, "close", None)
         if close is not None:
             try:

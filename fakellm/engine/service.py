@@ -1,8 +1,9 @@
-"""The server without HTTP: decide, unfold, encode, play."""
+"""The server without HTTP: decide, admit, unfold, afflict, encode, play."""
 
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
+from typing import Any
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -10,20 +11,36 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 
-from fakellm.engine.player import Player
+from fakellm.dialects import registry
+from fakellm.dialects.operations import Operation
+from fakellm.engine.admission import Admission
+from fakellm.engine.case import Case
+from fakellm.engine.collecting import CollectingWire
+from fakellm.engine.gates import Gates
+from fakellm.engine.limits import Limits, Refusal
+from fakellm.engine.pending import GONE, Pending
+from fakellm.engine.player import Manner, Player, Stage
+from fakellm.engine.punctuality import Punctuality
 from fakellm.engine.shelf import Shelf
+from fakellm.engine.timer import Timer
+from fakellm.engine.troubles import Troubles
+from fakellm.faults.afflict import afflicted, afflicted_acts, instead
+from fakellm.faults.fault import Fault
 from fakellm.interfaces import IDialect, IEncoder, ITokenizer, IWire
+from fakellm.model.asked import Asked
 from fakellm.model.events import Failed
-from fakellm.model.framing import DEFAULT_FRAMING
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure, Refused, Reply
 from fakellm.model.stamp import Stamp
-from fakellm.model.timeline import Act, Cue
+from fakellm.model.timeline import Act, Ask, Cue
 from fakellm.scenarios.book import Book
+from fakellm.scenarios.conduct import RuleConduct
+from fakellm.scenarios.course import Course, Regime
 from fakellm.scenarios.made import BadSchema
 from fakellm.scenarios.sessions import session_of
-from fakellm.timing.choice import Timings, in_chunks
-from fakellm.timing.pace import Paced, pace
+from fakellm.timing.choice import in_chunks
+from fakellm.timing.counting import prompt_tokens
+from fakellm.timing.pace import Paced, Timing, pace
 from fakellm.timing.unfold import unfold
 
 _NAMES_NOTED_AT_MOST = 1000
@@ -41,49 +58,6 @@ class Identity(Struct, frozen=True, kw_only=True):
     epoch: float = 0.0
 
 
-class _Pending:
-    """An answer that is not decided yet.
-
-    Attributes:
-        done: fires with the timeline once it is, or with ``None`` when it is given up. Cancelling
-            it is `stop`.
-    """
-
-    def __init__(self, deciding: "Deferred[Reply | Failure]", wire: IWire) -> None:
-        self._log = Logger()
-        self._deciding = deciding
-        self._wire = wire
-        self._ended = False
-        self.done: Deferred[Iterator[Cue] | None] = Deferred(lambda _: self.stop())
-
-    def decide(self, timeline: Callable[[Reply | Failure | TwistedFailure], Iterator[Cue]]) -> None:
-        """Wait for what is decided; ``timeline`` makes of it what is to be played."""
-
-        def decided(result: Reply | Failure | TwistedFailure) -> None:
-            if not self._ended:
-                self._end(timeline(result))
-
-        self._deciding.addBoth(decided)
-
-    def stop(self) -> None:
-        """Decide no more: the client has gone. Whoever decides may go on; nobody waits for it."""
-        if not self._ended:
-            self._end(None)
-            self._deciding.cancel()
-
-    def abort(self) -> None:
-        """Break the connection off."""
-        try:
-            self._wire.abort()
-        except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer
-            self._log.failure("A connection could not be broken off.")
-        self.stop()  # a connection may be gone, and say so, as soon as it is broken off
-
-    def _end(self, cues: Iterator[Cue] | None) -> None:
-        self._ended = True
-        self.done.callback(cues)
-
-
 class Engine:
     """Answers what dialects decode.
 
@@ -92,10 +66,17 @@ class Engine:
         book: decides what is said.
         tokenizer: cuts it into tokens.
         identity: what answers are marked with.
-        timings: chooses how long answers take; without it, they take no time.
+        course: how the server conducts itself as time goes on; without it, it takes no time.
         speed: what all times are divided by; 0 means that nothing takes time.
+        real: whether the clock is real, so that answers can be late.
+        models: the names of those on offer.
+        dialect_at: the dialect that a request is in, for those that the server asks itself.
         api_keys: the keys that are let in; none given, everybody is.
         strict: refuse what the vendor refuses but a fake need not mind.
+
+    Attributes:
+        gates: where answers stand still.
+        shelf: what is kept between requests.
     """
 
     def __init__(
@@ -105,25 +86,43 @@ class Engine:
         book: Book,
         tokenizer: ITokenizer,
         identity: Identity,
-        timings: Timings | None = None,
+        course: Course | None = None,
         speed: float = 1.0,
+        real: bool = False,
+        models: Sequence[str] = (),
+        dialect_at: Callable[[Received], IDialect] = registry.dialect_at,
         api_keys: Sequence[str] = (),
         strict: bool = False,
     ) -> None:
         self._log = Logger()
-        self._clock = clock
+        self._seconds: Callable[[], float] = clock.seconds
+        self._began = clock.seconds()
         self._book = book
         self._tokenizer = tokenizer
         self._identity = identity
-        self._timings = Timings() if timings is None else timings
+        self._course = Course() if course is None else course
         self._speed = speed
+        self._models = tuple(models)
+        self._dialect_at = dialect_at
         self._api_keys = [_key_bytes(key) for key in api_keys]
         self._strict = strict
         self._requests = 0
-        self._shelf = Shelf()
         self._noted: set[str] = set()
-        self._running: set[Player | _Pending] = set()
+        self._running: set[Player | Pending] = set()
         self._idle: list[Deferred[None]] = []
+        self._admission = Admission(clock.seconds)
+        self._limits = Limits()
+        self._troubles = Troubles()
+        self._punctuality = Punctuality(clock.seconds) if real else None
+        self.gates = Gates()
+        self.shelf = Shelf()
+        self._stage = Stage(
+            timer=Timer(clock, None if self._punctuality is None else self._punctuality.lag.note),
+            gates=self.gates,
+            punctuality=self._punctuality,
+            keep=self.shelf.put,
+            ask=self._ask,
+        )
 
     def stamp(self) -> Stamp:
         """Identity and chance of the next answer."""
@@ -150,18 +149,31 @@ class Engine:
 
     def answer(self, dialect: IDialect, received: Received, wire: IWire) -> Deferred[None]:
         """Answer a request; the Deferred fires when all is sent, and stops it when cancelled."""
-        stamp = self.stamp()
+        case = Case(dialect=dialect, stamp=self.stamp(), regime=self._regime(), wire=wire)
         try:
-            prompt = self._prompt(dialect, received)
-            reply = self._book.decide(
-                prompt, stamp=stamp, now=self._now(), session=session_of(prompt)
+            prompt = case.prompt = self._prompt(dialect, received)
+            session = session_of(prompt)
+            asked_for = self._troubles.asked_for(received.headers)
+            self._let_in(case, prompt, session)
+            now = self._now()
+            decision = self._book.decide(prompt, stamp=case.stamp, now=now, session=session)
+            faults = self._troubles.chosen(
+                asked_for,
+                decision,
+                case.regime.faults,
+                session=session,
+                stamp=case.stamp,
             )
-            if isinstance(reply, Deferred):
-                return self._play_later(reply, prompt, dialect, stamp, wire)
-            cues = self._timeline(reply, prompt, dialect, stamp)
+            answer = decision.answer
+            if isinstance(answer, Deferred):
+                return self._wait(
+                    answer,
+                    case,
+                    lambda decided: self._perform(case, prompt, decided, decision.conduct, faults),
+                )
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
-            cues = self._apology(error, dialect, stamp)
-        return self.play(cues, wire)
+            return self._apologize(case, error)
+        return self._perform(case, prompt, answer, decision.conduct, faults)
 
     def refuse(self, dialect: IDialect, failure: Failure, wire: IWire) -> Deferred[None]:
         """Answer with an error; the Deferred is as that of `answer`."""
@@ -171,9 +183,32 @@ class Engine:
         """Answer with a JSON document; the Deferred is as that of `answer`."""
         return self.play(_at_once(dialect.document(body, self.stamp())), wire)
 
-    def play(self, cues: Iterator[Cue], wire: IWire) -> Deferred[None]:
+    def operate(
+        self, operation: Operation, found: Mapping[str, str], received: Received, wire: IWire
+    ) -> Deferred[None]:
+        """Answer a request that is about what is kept, by a path with these variables in it."""
+        stamp = self.stamp()
+        case = Case(dialect=operation.dialect, stamp=stamp, regime=self._regime(), wire=wire)
+        try:
+            failure = self.barred(operation.dialect, received)
+            if failure is not None:
+                raise Refused(failure)
+            asked = Asked(
+                received=received, found=found, stamp=stamp, kept=self.shelf, models=self._models
+            )
+            acts = tuple(operation.answer(asked))
+        except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
+            return self._apologize(case, error)
+        return self.play(_at_once(acts), wire)
+
+    def play(
+        self,
+        cues: Iterator[Cue],
+        wire: IWire,
+        manner: Manner = Manner(),  # noqa: B008 -- frozen
+    ) -> Deferred[None]:
         """Play a timeline."""
-        player = Player(self._clock, wire, cues)
+        player = Player(self._stage, wire, cues, manner)
         self._running.add(player)
         player.done.addBoth(self._ended, player)
         player.start()
@@ -181,8 +216,24 @@ class Engine:
 
     @property
     def running(self) -> int:
-        """How many answers are under way."""
+        """How many answers are under way, those that wait included."""
         return len(self._running)
+
+    def health(self) -> dict[str, Any]:
+        """What a client may know of how it is."""
+        load = self._regime().load
+        state: dict[str, Any] = {
+            "status": "ok",
+            "running": self.running,
+            "queued": self._admission.queued,
+        }
+        if load.slots is not None:
+            state["slots"] = load.slots
+            state["queue_time"] = round(self._admission.longest_wait, 3)
+        if self._punctuality is not None:
+            state["pace"] = self._punctuality.told()
+        state["faults"] = self._troubles.struck
+        return state
 
     def drained(self) -> Deferred[None]:
         """Fires once no answer is running."""
@@ -200,7 +251,7 @@ class Engine:
             player.abort()
         return len(running)
 
-    def _ended(self, _: None, player: "Player | _Pending") -> None:
+    def _ended(self, _: object, player: Player | Pending) -> None:
         self._running.discard(player)
         if not self._running:
             idle, self._idle = self._idle, []
@@ -208,68 +259,182 @@ class Engine:
                 drained.callback(None)
 
     def _now(self) -> float:
-        return self._identity.epoch + self._clock.seconds()
+        return self._identity.epoch + self._seconds()
+
+    def _regime(self) -> Regime:
+        """How the server conducts itself now."""
+        passed = self._seconds() - self._began
+        regime = self._course.at(passed * self._speed if self._speed else passed)
+        self._admission.follow(regime.load)
+        self._limits.replace(regime.limits)
+        return regime
 
     def _prompt(self, dialect: IDialect, received: Received) -> Prompt:
         failure = self.barred(dialect, received)
         if failure is not None:
             raise Refused(failure)
-        prompt: Prompt = dialect.decode(received, strict=self._strict, kept=self._shelf)
+        prompt: Prompt = dialect.decode(received, strict=self._strict, kept=self.shelf)
         self._note_unknown(prompt)
         return prompt
 
-    def _play_later(
-        self,
-        deciding: "Deferred[Reply | Failure]",
-        prompt: Prompt,
-        dialect: IDialect,
-        stamp: Stamp,
-        wire: IWire,
+    def _let_in(self, case: Case, prompt: Prompt, session: str) -> None:
+        """Let a prompt pass the limits of its model, its key and the server.
+
+        Raises:
+            Refused: it does not.
+        """
+        errors = case.dialect.errors
+        status = self._admission.refusal()
+        if status is not None:
+            raise Refused(errors.overloaded(status))
+        regime = case.regime
+        window = regime.context_length(prompt.model)
+        if window is None and not regime.limits:
+            return
+        size = prompt_tokens(prompt, self._tokenizer)
+        bound = (prompt.max_tokens or 0) * prompt.n
+        if window is not None and size + (prompt.max_tokens or 0) > window:
+            raise Refused(errors.too_long(window, size, prompt.max_tokens or 0))
+        found = self._limits.admit(
+            key=prompt.api_key,
+            model=prompt.model,
+            session=session,
+            prompt_tokens=size,
+            bound=bound,
+            now=self._seconds(),
+        )
+        if isinstance(found, Refusal):
+            raise Refused(found.failure(case.dialect, prompt.model))
+        case.admitted = found
+
+    def _wait(
+        self, awaited: "Deferred[Any]", case: Case, perform: Callable[[Any], Deferred[None]]
     ) -> Deferred[None]:
-        """Play once it is decided what; a client that does not wait stops the deciding."""
-        pending = _Pending(deciding, wire)
+        """Go on once something has been decided; a client that does not wait stops it."""
+        pending = Pending(awaited, case.wire)
         self._running.add(pending)
 
-        def timeline(decided: Reply | Failure | TwistedFailure) -> Iterator[Cue]:
-            try:
-                if isinstance(decided, TwistedFailure):
-                    decided.raiseException()
-                return self._timeline(decided, prompt, dialect, stamp)
-            except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
-                return self._apology(error, dialect, stamp)
-
-        def play(cues: Iterator[Cue] | None) -> Deferred[None] | None:
-            playing = None if cues is None else self.play(cues, wire)
+        def arrived(result: Any) -> Deferred[None] | None:
+            if result is GONE:
+                case.end(self._seconds)
+                playing = None
+            else:
+                playing = perform(result)
             self._ended(None, pending)
             return playing
 
-        pending.decide(timeline)
-        return pending.done.addCallback(play)
+        return pending.done.addBoth(arrived)
 
-    def _timeline(
-        self, reply: Reply | Failure, prompt: Prompt, dialect: IDialect, stamp: Stamp
-    ) -> Iterator[Cue]:
-        if isinstance(reply, Failure):
-            return _at_once(dialect.failure(reply, stamp))
-        paced = self._paced(reply, prompt, stamp)
-        return self._encoded(paced, dialect.encoder(prompt, stamp, DEFAULT_FRAMING), dialect)
+    def _perform(
+        self,
+        case: Case,
+        prompt: Prompt,
+        answer: "Reply | Failure | TwistedFailure",
+        conduct: RuleConduct | None,
+        faults: tuple[Fault, ...],
+    ) -> Deferred[None]:
+        """Say what was decided, in a slot, and as the faults will have it."""
+        try:
+            if isinstance(answer, TwistedFailure):
+                answer.raiseException()
+            timing = case.regime.timings.choose(
+                prompt.model, conduct and conduct.timing, prompt.received.headers
+            )
+            replaced = instead(faults, self._troubles.note) if faults else None
+            if replaced is None and isinstance(answer, Reply):
+                reply = answer
+                place = case.place = self._admission.enter()
+                if not place.has_slot:
+                    return self._wait(
+                        place.granted,
+                        case,
+                        lambda _: self._say(case, prompt, reply, timing, faults),
+                    )
+                return self._say(case, prompt, reply, timing, faults)
+            said = answer if replaced is None else replaced
+            acts = case.dialect.failure(said, case.stamp) if isinstance(said, Failure) else said
+            # An error takes time only where the rule that gives it says so.
+            at = self._first(timing, case.stamp) if conduct and conduct.timing else 0.0
+            cues = self._afflicted_acts(acts, at, case, faults)
+        except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
+            return self._apologize(case, error)
+        return self._played(cues, case)
 
-    def _paced(self, reply: Reply, prompt: Prompt, stamp: Stamp) -> Iterator[Paced]:
-        timing = self._timings.choose(prompt.model, reply.timing, prompt.received.headers)
+    def _say(
+        self,
+        case: Case,
+        prompt: Prompt,
+        reply: Reply,
+        timing: Timing | None,
+        faults: tuple[Fault, ...],
+    ) -> Deferred[None]:
+        try:
+            paced = self._paced(case, prompt, reply, timing)
+            encoder = case.dialect.encoder(prompt, case.stamp, case.regime.framing)
+            if faults:
+                cues = afflicted(
+                    paced,
+                    encoder,
+                    faults,
+                    streamed=prompt.stream,
+                    chance=case.stamp.chance("afflictions"),
+                    speed=self._speed,
+                    noted=self._troubles.note,
+                )
+                cues = self._guarded(cues, encoder, case.dialect)
+            else:
+                cues = self._encoded(paced, encoder, case.dialect)
+        except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
+            return self._apologize(case, error)
+        return self._played(cues, case)
+
+    def _played(self, cues: Iterator[Cue], case: Case) -> Deferred[None]:
+        manner = case.manner()
+        return self.play(cues, case.wire, manner).addBoth(lambda _: case.end(self._seconds))
+
+    def _paced(
+        self, case: Case, prompt: Prompt, reply: Reply, timing: Timing | None
+    ) -> Iterator[Paced]:
+        if timing is not None:
+            reply = in_chunks(reply, timing)
+        said = unfold(prompt, reply, self._tokenizer)
+        events = said.events
+        if case.admitted is not None:
+            events = case.counted(events, said.prompt_tokens)
         if timing is None:
-            return zip(repeat(0.0), unfold(prompt, reply, self._tokenizer).events)
-        said = unfold(prompt, in_chunks(reply, timing), self._tokenizer)
+            return zip(repeat(0.0), events)
         return pace(
-            said.events,
+            events,
             timing,
-            chance=stamp.chance("timing"),
+            chance=case.stamp.chance("timing"),
             prompt_tokens=said.prompt_tokens,
             speed=self._speed,
+            slowdown=1.0 if case.place is None else case.place.slowdown,
             tokens=said.tokens,
         )
 
-    def _apology(self, error: Exception, dialect: IDialect, stamp: Stamp) -> Iterator[Cue]:
-        """What a client is told of what went wrong, in its dialect's words."""
+    def _first(self, timing: Timing | None, stamp: Stamp) -> float:
+        """When the first token would be due."""
+        if timing is None or not self._speed:
+            return 0.0
+        return timing.ttft.draw(stamp.chance("timing")) / self._speed
+
+    def _afflicted_acts(
+        self, acts: Iterable[Act], at: float, case: Case, faults: tuple[Fault, ...]
+    ) -> Iterator[Cue]:
+        if not faults:
+            return zip(repeat(at), acts)
+        return afflicted_acts(
+            acts,
+            at,
+            faults,
+            speed=self._speed,
+            noted=self._troubles.note,
+        )
+
+    def _apologize(self, case: Case, error: Exception) -> Deferred[None]:
+        """Tell a client what went wrong, in its dialect's words."""
+        dialect = case.dialect
         match error:
             case Refused(failure=failure):
                 pass
@@ -280,7 +445,7 @@ class Engine:
             case _:
                 self._log.failure("A request could not be answered.", TwistedFailure(error))
                 failure = dialect.errors.internal()
-        return _at_once(dialect.failure(failure, stamp))
+        return self._played(_at_once(dialect.failure(failure, case.stamp)), case)
 
     def _encoded(
         self, paced: Iterator[Paced], encoder: IEncoder, dialect: IDialect
@@ -292,6 +457,27 @@ class Engine:
         except Exception:  # noqa: BLE001 -- whatever broke, the client is told in its own words
             self._log.failure("An answer broke off.")
             yield from _at_once(encoder.encode(Failed(failure=dialect.errors.internal())))
+
+    def _guarded(self, cues: Iterator[Cue], encoder: IEncoder, dialect: IDialect) -> Iterator[Cue]:
+        try:
+            yield from cues
+        except Exception:  # noqa: BLE001 -- as in `_encoded`
+            self._log.failure("An answer broke off.")
+            yield from _at_once(encoder.encode(Failed(failure=dialect.errors.internal())))
+
+    def _ask(self, ask: Ask) -> None:
+        """Answer a request that no client waits for."""
+        wire = CollectingWire()
+
+        def keep(_: object) -> None:
+            for thing in ask.then(wire.status, wire.body):
+                self.shelf.put(thing)
+
+        dialect = self._dialect_at(ask.received)
+        answered = self.answer(dialect, ask.received, wire)
+        answered.addBoth(keep).addErrback(
+            lambda failure: self._log.failure("An answer could not be kept.", failure)
+        )
 
     def _note_unknown(self, prompt: Prompt) -> None:
         for given in prompt.unknown:

@@ -12,6 +12,20 @@ from msgspec import Meta, Struct
 from fakellm.timing.distributions import ConstantSpec
 
 
+class BadFault(ValueError):
+    """A fault that cannot be.
+
+    Attributes:
+        path: where in the fault as it was written: the keys that lead to what is wrong.
+        reason: what is wrong, one line for the user.
+    """
+
+    def __init__(self, path: tuple[str | int, ...], reason: str) -> None:
+        super().__init__(f"{'.'.join(map(str, path))}: {reason}" if path else reason)
+        self.path = path
+        self.reason = reason
+
+
 class After(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A position in an answer: exactly one of these."""
 

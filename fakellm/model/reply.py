@@ -1,6 +1,6 @@
 """What the model answers: choices made of parts, or a failure."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
@@ -48,8 +48,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     """An answer: as many choices as the prompt asks for, said by ``model``.
 
     What is ``None`` is as the dialect would have it. ``headers`` go out beside the dialect's own.
-    With a ``failure`` the answer breaks off after its parts, with an error. ``timing`` is what the
-    rule says of the time it takes, in words that are for who paces it; nobody else looks inside.
+    With a ``failure`` the answer breaks off after its parts, with an error.
     """
 
     choices: tuple[Choice, ...]
@@ -59,7 +58,6 @@ class Reply(Struct, frozen=True, kw_only=True):
     system_fingerprint: str | None = None
     usage: UsageOverride | None = None
     failure: Failure | None = None
-    timing: Any = None
 
 
 class Refused(Exception):

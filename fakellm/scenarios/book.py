@@ -14,6 +14,7 @@ from twisted.python.failure import Failure as TwistedFailure
 from fakellm.model.prompt import Prompt
 from fakellm.model.reply import Failure, Reply
 from fakellm.model.stamp import Stamp
+from fakellm.scenarios.conduct import RuleConduct
 from fakellm.scenarios.facts import Facts
 from fakellm.scenarios.index import RuleIndex
 from fakellm.scenarios.made import BadSchema
@@ -25,6 +26,9 @@ from fakellm.scenarios.sessions import DEFAULT_SESSION, Memory
 from fakellm.scenarios.speaking import Occasion, Speaking, Surroundings
 from fakellm.scenarios.templates import Template, TemplateFailed, compile_template
 
+FAULT_HEADER = "x-fakellm-fault"
+"""The header that asks for a fault, whose attempts count; in lower case."""
+
 
 class BookSettings(Struct, frozen=True, kw_only=True):
     """What holds for all rules.
@@ -34,11 +38,30 @@ class BookSettings(Struct, frozen=True, kw_only=True):
         echo_model: let the model asked for speak, whatever its name.
         conversation: a template that names the conversation a state belongs to, within its
             session; without it, a session is one conversation.
+        uses_attempts: count attempts, whether rules look at them or not.
     """
 
     models: tuple[str, ...] = ("fake-model",)
     echo_model: bool = False
     conversation: str | None = None
+    uses_attempts: bool = False
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What is answered, and how it is given.
+
+    Attributes:
+        answer: a reply or a failure, perhaps later.
+        conduct: what the rule says of how it is given, if it says anything; it holds for a failure
+            as well.
+        attempt: which attempt at this conversation it is, from 1; always 1 where none counts them.
+        rule: the title of the rule that answers, if one does.
+    """
+
+    answer: "Reply | Failure | Deferred[Reply | Failure]"
+    conduct: RuleConduct | None = None
+    attempt: int = 1
+    rule: str | None = None
 
 
 class Miss(Struct, frozen=True, kw_only=True):
@@ -94,14 +117,15 @@ class Book:
         self._settings = settings
         self._index = RuleIndex([rule.matcher for rule in self.rules])
         self._conversation: Template | None = None
-        self._uses_attempts = any(rule.uses_attempts for rule in self.rules)
+        self._uses_attempts = settings.uses_attempts
+        self._uses_attempts |= any(rule.uses_attempts for rule in self.rules)
         if settings.conversation is not None:
             self._conversation = compile_template(settings.conversation)
             self._uses_attempts |= "attempt" in settings.conversation
 
     def decide(
         self, prompt: Prompt, *, stamp: Stamp, now: float, session: str = DEFAULT_SESSION
-    ) -> "Reply | Failure | Deferred[Reply | Failure]":
+    ) -> Decision:
         """The answer to a prompt, at once, or later where a rule's function takes its time.
 
         What goes wrong in a rule is an answer too: a failure of status 500 that names the rule.
@@ -120,7 +144,8 @@ class Book:
         try:
             conversation = self._conversation_of(prompt, attempt, stamp, now)
         except TemplateFailed as failed:
-            return self._failed("the setting 'conversation'", failed.reason)
+            answer = self._failed("the setting 'conversation'", failed.reason)
+            return Decision(answer=answer, attempt=attempt)
         state = memory.states.get(session, conversation)
         facts = Facts(prompt, state=state, attempt=attempt)
         for position in self._index.candidates(facts):
@@ -128,7 +153,8 @@ class Book:
             try:
                 groups = rule.matcher.match(facts)
             except Exception as error:  # noqa: BLE001 -- a condition of the user's may raise any
-                return self._function_failed(rule, TwistedFailure(error))
+                answer = self._function_failed(rule, TwistedFailure(error))
+                return Decision(answer=answer, attempt=attempt, rule=rule.title)
             if groups is None:
                 continue
             answered = memory.answered.get(session, rule.key)
@@ -140,10 +166,11 @@ class Book:
                 memory.states.set(session, conversation, rule.set_state)
             number, recipe = chosen
             if recipe is None:
-                return self._failed(rule.title, "all its replies have been given (then: error)")
+                answer = self._failed(rule.title, "all its replies have been given (then: error)")
+                return Decision(answer=answer, attempt=attempt, rule=rule.title)
             occasion = self._occasion(facts, groups, answered + 1, stamp, now, rule)
-            return self._given(rule, number, recipe, occasion)
-        return self._unmatched(facts, session)
+            return self._decision(rule, number, recipe, occasion)
+        return Decision(answer=self._unmatched(facts, session), attempt=attempt)
 
     def explain(self, prompt: Prompt, *, session: str = DEFAULT_SESSION) -> Explanation:
         """Which rule would answer a prompt now, and why none before it does; nothing is counted.
@@ -164,7 +191,7 @@ class Book:
         self._memory.forget(session)
 
     def _attempt(self, prompt: Prompt, session: str) -> int:
-        if not self._uses_attempts:
+        if not self._uses_attempts and FAULT_HEADER not in prompt.received.headers:
             return 1
         asked = hashlib.blake2b(msgspec.json.encode(prompt.messages), digest_size=16).digest()
         attempt = self._memory.attempts.get(session, asked) + 1
@@ -200,6 +227,35 @@ class Book:
             speaker=asked if speaks else self._settings.models[0],
             tool_result=None if rule is None else rule.matcher.tool_result(facts),
         )
+
+    def _decision(
+        self,
+        rule: CompiledRule,
+        number: int,
+        recipe: Recipe | FunctionRecipe,
+        occasion: Occasion,
+    ) -> Decision:
+        attempt = occasion.facts.attempt
+        conduct = None
+        try:
+            if rule.conduct is not None:
+                conduct = rule.conduct.render(occasion)
+        except TemplateFailed as failed:
+            answer = self._conduct_failed(rule, failed)
+            return Decision(answer=answer, attempt=attempt, rule=rule.title)
+        return Decision(
+            answer=self._given(rule, number, recipe, occasion),
+            conduct=conduct,
+            attempt=attempt,
+            rule=rule.title,
+        )
+
+    def _conduct_failed(self, rule: CompiledRule, failed: TemplateFailed) -> Failure:
+        if not rule.written:  # a prompt command that cannot be obeyed
+            message = f"This prompt command is none: {failed.reason}"
+            return Failure(status=400, message=message, code="invalid_command")
+        where = rule.place(failed.path, failed.line)
+        return self._failed(rule.title, f"{where}: {failed.reason}" if where else failed.reason)
 
     def _given(
         self,

@@ -8,18 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from fakellm.scenarios import schema
+from fakellm.scenarios.conduct_checks import ConductChecker, Named
 from fakellm.scenarios.matching import compile_when
 from fakellm.scenarios.mistakes import Mistake, Position, shown
+from fakellm.scenarios.places import Path, Place, is_template
 from fakellm.scenarios.records import read
 from fakellm.scenarios.templates import BadTemplate, compile_template
 from fakellm.scenarios.text_tests import BadRule
-from fakellm.scenarios.yaml_text import HOLE, Document, Spot
+from fakellm.scenarios.yaml_text import HOLE
 from fakellm.spelling import nearest
-
-Path = tuple[str | int, ...]
+from fakellm.timing.distributions import ReadText
 
 PARTS: tuple[str, ...] = schema.PartSpec.__struct_encode_fields__
 """What a part may be, each by its key."""
@@ -32,64 +33,28 @@ _CONDITIONS_TOLD_AT_MOST = 100
 LOWEST_ERROR, HIGHEST_ERROR = 400, 599
 
 
-class Place(Struct, frozen=True):
-    """Where something in a document stands: all paths are of keys and indices within it.
-
-    Attributes:
-        document: what it is in.
-        spot: where it stands.
-        value: what is written there.
-        file: how mistakes call the document.
-    """
-
-    document: Document
-    spot: Spot
-    value: Any
-    file: str
-
-    def at(self, path: Path = (), line: int | None = None) -> Position:
-        """Line and column of what is at a path, or nearest to it.
-
-        Args:
-            path: keys and indices.
-            line: a line within the text there, from 1 on.
-        """
-        spot = self.spot.find(path)
-        value = self.written(path)
-        if isinstance(value, str):
-            return self.document.line_in(spot, value, line)
-        return spot.at()
-
-    def written(self, path: Path) -> Any:
-        """What is written at a path; `HOLE` where nothing is."""
-        value = self.value
-        for step in path:
-            try:
-                value = value[step]
-            except (LookupError, TypeError):
-                return HOLE
-        return value
-
-    def complain(self, position: Position, message: str) -> None:
-        """Note a mistake."""
-        self.document.mistakes.append(Mistake(self.file, *position, message))
-
-    def within(self, *path: str | int) -> "Place":
-        """The place at a path."""
-        return Place(self.document, self.spot.find(path), self.written(path), self.file)
-
-
 class Checker:
     """Checks records against what they were made of.
 
     Args:
         place: of what is checked.
         check_file: is handed the path of each ``file:`` and where it stands.
+        read_text: reads files of samples; a reply alone needs none.
+
+    Attributes:
+        named: the profiles that are named.
     """
 
-    def __init__(self, place: Place, check_file: Callable[[str, Position], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        check_file: Callable[[str, Position], None],
+        read_text: ReadText | None = None,
+    ) -> None:
         self._place = place
         self._check_file = check_file
+        self._read_text = read_text
+        self.named: list[Named] = []
 
     def rule(self, rule: schema.Rule, sound: Any) -> None:
         """Check a rule.
@@ -110,6 +75,7 @@ class Checker:
             self.reply(rule.reply, ("reply",))
         for index, reply in enumerate(rule.replies or ()):
             self.reply(reply, ("replies", index))
+        self._conduct(sound, lambda checker: checker.of_rule(rule))
 
     def reply(self, reply: schema.Reply, path: Path = ()) -> None:
         """Check a reply at a path."""
@@ -121,15 +87,26 @@ class Checker:
             case _:
                 self._whole_reply(reply, path)
 
-    def settings(self, settings: schema.Settings) -> None:
-        """Check settings."""
-        self._template(settings.conversation, ("conversation",))
+    def sections(self, sections: schema.Sections, sound: Any) -> None:
+        """Check how the server is to conduct itself; ``sound`` is as for a rule."""
+        self._conduct(sound, lambda checker: checker.sections(sections))
 
-    def defaults(self, defaults: schema.Defaults) -> None:
-        """Check defaults."""
+    def settings(self, settings: schema.Settings, sound: Any) -> None:
+        """Check settings; ``sound`` is as for a rule."""
+        self._template(settings.conversation, ("conversation",))
+        self.sections(settings, sound)
+
+    def defaults(self, defaults: schema.Defaults, sound: Any) -> None:
+        """Check defaults; ``sound`` is as for a rule."""
+        self._conduct(sound, lambda checker: checker.of_rule(defaults))
         self._beside(defaults, ())
         if isinstance(defaults.chunks, tuple):
             self._wrong(("chunks",), "a list of pieces is one reply: it cannot be a default")
+
+    def _conduct(self, sound: Any, check: Callable[[ConductChecker], None]) -> None:
+        checker = ConductChecker(self._place, sound, self._read_text, self._template)
+        check(checker)
+        self.named.extend(checker.named)
 
     def _wrong(self, path: Path, message: str, *, key: bool = False) -> None:
         place = self._place
@@ -314,11 +291,6 @@ def check_text(text: str, file: str) -> list[Mistake]:
 
 def _in_template(error: BadTemplate) -> str:
     return f"in the template: {error.reason.removesuffix('.')}"
-
-
-def is_template(text: str) -> bool:
-    """Whether there may be something to fill in."""
-    return any(mark in text for mark in ("{{", "{%", "{#"))
 
 
 def _at(value: Any, path: Path) -> Any:

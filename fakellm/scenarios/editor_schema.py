@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 
+from fakellm.faults.spec import FAULTS
 from fakellm.scenarios import schema
 from fakellm.scenarios.checks import HIGHEST_ERROR, LOWEST_ERROR, PARTS
+from fakellm.scenarios.conduct_checks import LIMITS
 from fakellm.scenarios.scenario import IGNORED
 
 _Schema = dict[str, Any]
@@ -72,6 +74,10 @@ def _add_what_checks_say(defs: dict[str, _Schema]) -> None:
             properties[record][name]["anyOf"] = [{"const": True}, _NULL]
         _bound(properties[record]["error"], LOWEST_ERROR, HIGHEST_ERROR)
     _bound(properties["ErrorSpec"]["status"], LOWEST_ERROR, HIGHEST_ERROR)
+    for record in ("After", "DistributionSpec"):
+        defs[record]["oneOf"] = [_given(name) for name in properties[record]]
+    defs["LimitSpec"]["oneOf"] = [_given(name) for name in LIMITS]
+    defs["FaultSpec"]["oneOf"] = [_given(name, False) for name in FAULTS]
     for record in ("LoremSpec", "ReasoningSpec"):
         _bound(properties[record]["tokens"], 0)
     for record, name in (("TextTest", "any"), ("TextTest", "all"), ("NumberTest", "any")):
@@ -79,8 +85,9 @@ def _add_what_checks_say(defs: dict[str, _Schema]) -> None:
             each["minItems"] = 1
 
 
-def _given(name: str) -> _Schema:
-    return {"required": [name], "properties": {name: {"not": _NULL}}}
+def _given(name: str, *nothing: Any) -> _Schema:
+    """Something is under a key: not null, nor any other value that means nothing there."""
+    return {"required": [name], "properties": {name: {"not": {"enum": [None, *nothing]}}}}
 
 
 def _of_type(declared: _Schema, kind: str) -> Iterable[_Schema]:

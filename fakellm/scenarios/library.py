@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from fakellm.scenarios import schema
 from fakellm.scenarios.book import Book, BookSettings
+from fakellm.scenarios.course import Conducted, Course
 from fakellm.scenarios.load import load_paths, load_text
 from fakellm.scenarios.loaded import Loaded
 from fakellm.scenarios.matching import Test
@@ -21,8 +22,6 @@ from fakellm.scenarios.mistakes import BadScenario, Mistake
 from fakellm.scenarios.rules import CompiledRule, ReplyFunction, compile_loaded, compile_made
 from fakellm.scenarios.speaking import Surroundings
 from fakellm.scenarios.words import Conditions, RuleMaker, checked
-from fakellm.timing.choice import Timings
-from fakellm.timing.pace import TimingSpec
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -33,14 +32,14 @@ class Options(Struct, frozen=True, kw_only=True):
         echo_model: let the model asked for speak, whatever its name.
         strict: refuse requests that no written rule matches; a file may turn it on, too.
         prompt_commands: heed ``[500]`` and its like; a file may turn it off, too.
-        timing: how long answers take; a file may say otherwise.
+        conduct: how answers are given; a file may say otherwise.
     """
 
     models: tuple[str, ...] = ("fake-model",)
     echo_model: bool = False
     strict: bool = False
     prompt_commands: bool = True
-    timing: TimingSpec = TimingSpec()
+    conduct: Conducted = Conducted()
 
 
 class Library:
@@ -56,7 +55,7 @@ class Library:
 
     Attributes:
         book: decides by them.
-        timings: chooses how long answers take.
+        course: how the server conducts itself, and when.
         files: every file that was read.
         warnings: what is legal in them but surely meant otherwise.
     """
@@ -69,7 +68,7 @@ class Library:
         self._surroundings = surroundings
         self._made: list[CompiledRule] = []
         self._made_so_far = 0
-        self.timings = Timings(options.timing)
+        self.course = Course(options.conduct)
         self.files: tuple[Path, ...] = ()
         self.warnings: tuple[Mistake, ...] = ()
         self._read(load_paths(paths))
@@ -139,6 +138,7 @@ class Library:
             for name in names
             for rule in compile_loaded(_ours(name).rules, self._surroundings, written=False)
         ]
+        self.course.replace(loaded.settings)
         self._conversation = loaded.settings.conversation
         self._folders = loaded.folders
         self.files = loaded.files
@@ -152,6 +152,7 @@ class Library:
             models=self._options.models,
             echo_model=self._options.echo_model,
             conversation=self._conversation,
+            uses_attempts=self.course.uses_attempts,
         )
 
     def _put_in_force(self) -> None:

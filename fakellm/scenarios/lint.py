@@ -12,10 +12,10 @@ import msgspec
 from jinja2 import nodes
 
 from fakellm.scenarios import schema
-from fakellm.scenarios.checks import Path, is_template
 from fakellm.scenarios.likeness import Likenesses
 from fakellm.scenarios.loaded import LoadedRule
 from fakellm.scenarios.mistakes import Mistake, did_you_mean, shown
+from fakellm.scenarios.places import Path, is_template
 from fakellm.scenarios.templating.environment import parse
 
 FIRST_STATE = "start"

@@ -11,7 +11,8 @@ from pathlib import Path
 from msgspec import structs
 
 from fakellm.scenarios import schema
-from fakellm.scenarios.checks import Place, check_text
+from fakellm.scenarios.checks import check_text
+from fakellm.scenarios.conduct_checks import Named
 from fakellm.scenarios.files import (
     SUFFIXES,
     NotText,
@@ -25,8 +26,10 @@ from fakellm.scenarios.files import (
 from fakellm.scenarios.lint import lint
 from fakellm.scenarios.loaded import Loaded, LoadedRule
 from fakellm.scenarios.mistakes import BadScenario, Mistake, Position, in_order
+from fakellm.scenarios.places import Place
 from fakellm.scenarios.scenario import read_reply, read_scenario
 from fakellm.scenarios.yaml_text import read_yaml
+from fakellm.timing.choice import unknown_profile
 
 __all__ = ["Loaded", "LoadedRule", "check_paths", "load_paths", "load_text"]
 
@@ -94,6 +97,8 @@ class _Reading:
         # is wrong with it as a scenario is not wrong.
         self._scenarios: dict[str, list[Mistake]] = {}
         self._named: set[str] = set()
+        self._profiles_named: list[Named] = []
+        self._samples: dict[str, str] = {}
         self._replies: dict[str, schema.Reply] = {}
         # The files being read now, each within the one before it, and how mistakes call them.
         self._including: dict[str, str] = {}
@@ -105,7 +110,7 @@ class _Reading:
         Raises:
             BadScenario: something was wrong.
         """
-        mistakes = list(self._mistakes)
+        mistakes = [*self._mistakes, *self._unknown_profiles()]
         for name, found in self._scenarios.items():
             if name in self._named or name not in self._replies:
                 mistakes.extend(found)
@@ -147,8 +152,13 @@ class _Reading:
         """Read the text of a scenario and what it includes; what it gives are its mistakes."""
         place = _place(text, file)
         found = read_scenario(
-            place, folder, check_file=self._check_reply_file, read_file=self._reply_at
+            place,
+            folder,
+            check_file=self._check_reply_file,
+            read_file=self._reply_at,
+            read_text=partial(self._samples_in, folder),
         )
+        self._profiles_named.extend(found.named)
         for include, position in found.includes:
             path = folder / include
             self.path(path, partial(_blame_there, place, position, path))
@@ -215,6 +225,29 @@ class _Reading:
         reply = read_reply(place, path.parent, check_file=self._check_reply_file)
         self.tell(place.document.mistakes)
         return reply
+
+    def _unknown_profiles(self) -> Iterable[Mistake]:
+        profiles = self._settings.profiles or {}
+        for each in self._profiles_named:
+            if each.name not in profiles:
+                message = unknown_profile(each.name, profiles)
+                yield Mistake(each.place.file, *each.place.at(each.path), message)
+
+    def _samples_in(self, folder: Path, file: str) -> str:
+        """The text of a file of samples, which is read once.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        path = folder / file
+        name = real_path(path)
+        if name not in self._samples:
+            self._files.append(path)
+            try:
+                self._samples[name] = read_text(path)
+            except (Unreadable, NotText) as error:
+                raise ValueError(str(error)) from None
+        return self._samples[name]
 
     def _reply_at(self, folder: Path, file: str) -> schema.Reply:
         return self._replies[real_path(folder / file)]

@@ -6,8 +6,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from fakellm.scenarios import schema
-from fakellm.scenarios.checks import Place
 from fakellm.scenarios.mistakes import Mistake, Position
+from fakellm.scenarios.places import Place
 
 
 class LoadedRule(Struct, frozen=True, kw_only=True):

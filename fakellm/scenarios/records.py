@@ -15,22 +15,28 @@ from msgspec.inspect import (
     BoolType,
     DictType,
     Field,
+    FloatType,
     IntType,
     LiteralType,
     Metadata,
     NoneType,
     StrType,
     StructType,
+    TupleType,
     Type,
     UnionType,
     VarTupleType,
     type_info,
 )
 
+from fakellm.faults.spec import After, ErrorFault, FaultSpec, HoldSpec
 from fakellm.scenarios import schema
 from fakellm.scenarios.mistakes import Position, did_you_mean, kind_of, one_of, shown
 from fakellm.scenarios.yaml_text import HOLE, Spot
 from fakellm.spelling import nearest
+from fakellm.timing.conduct import LimitSpec
+from fakellm.timing.distributions import DistributionSpec
+from fakellm.timing.pace import TimingSpec
 
 Complain = Callable[[Position, str], None]
 """Takes a mistake: where and what."""
@@ -47,10 +53,20 @@ _WORDS: dict[type[Any], str] = {
     schema.PartSpec: "a part (a mapping such as {text: ...})",
     schema.ReplySpec: "a mapping such as {text: ...}",
     schema.Rule: "a rule (a mapping such as {when: ..., reply: ...})",
+    schema.Phase: "a phase (a mapping such as {after: 60s, ...})",
+    TimingSpec: "a timing (a mapping such as {ttft: 200ms})",
+    DistributionSpec: "a distribution (a mapping such as {uniform: [1s, 2s]})",
+    LimitSpec: "a limit (a mapping such as {requests: 60, per: 1m})",
+    FaultSpec: "a fault (a mapping such as {reset: {after: 3}})",
+    ErrorFault: "a mapping such as {status: 429}",
+    HoldSpec: "a gate (a mapping such as {gate: ..., after: 3})",
+    After: "a mapping such as {tokens: 3}",
 }
 _LISTS: dict[type[Any], str] = {
     schema.PartSpec: "a list of parts",
     schema.ReplySpec: "a list of replies",
+    FaultSpec: "a list of faults",
+    HoldSpec: "a list of gates",
 }
 _KEYS_NAMED_AT_MOST = 25
 _OLD_BOOLS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
@@ -104,10 +120,13 @@ class _Expected:
         self.bool = False
         self.text = False
         self.number: IntType | None = None
+        self.fraction: FloatType | None = None
         self.words: list[str] = []
+        self.numbers: list[int] = []
         self.record: _Record | None = None
         self.values: _Expected | None = None
         self.items: _Expected | None = None
+        self.row: list[_Expected] | None = None
         self.shortest = 0
         for branch in _branches(declared):
             self._add(branch)
@@ -122,10 +141,13 @@ class _Expected:
                 self.bool = True
             case IntType():
                 self.number = declared
+            case FloatType():
+                self.fraction = declared
             case StrType():
                 self.text = True
             case LiteralType():
-                self.words.extend(str(value) for value in declared.values)
+                self.words.extend(each for each in declared.values if isinstance(each, str))
+                self.numbers.extend(each for each in declared.values if isinstance(each, int))
             case StructType():
                 self.record = _record(declared)
             case DictType():
@@ -133,6 +155,8 @@ class _Expected:
             case VarTupleType():
                 self.items = _Expected(declared.item_type)
                 self.shortest = declared.min_length or 0
+            case TupleType():
+                self.row = [_Expected(each) for each in declared.item_types]
             case _:
                 raise TypeError(f"no words for {declared} yet")
 
@@ -143,7 +167,10 @@ class _Expected:
             found.append("a text")
         if self.words:
             found.extend(self.words)
-        if self.number is not None:
+        found.extend(map(str, self.numbers))
+        if self.fraction is not None:
+            found.append("a number")
+        elif self.number is not None:
             found.append("a whole number")
         if self.bool:
             found.append("true or false")
@@ -154,6 +181,8 @@ class _Expected:
         if self.items is not None:
             items = self.items.record
             found.append("a list" if items is None else _LISTS.get(items.type, "a list"))
+        elif self.row is not None:
+            found.append(f"a list of {len(self.row)}")
         return one_of(found)
 
 
@@ -167,7 +196,7 @@ class Walk:
     def __init__(self, complain: Complain) -> None:
         self._complain = complain
 
-    def sound(self, value: Any, expected: _Expected, spot: Spot) -> Any:
+    def sound(self, value: Any, expected: _Expected, spot: Spot) -> Any:  # noqa: PLR0912 -- a case for each
         """The value without all that is wrong in it; `HOLE` where nothing is left."""
         if value is HOLE or (value is None and expected.nothing):
             return value
@@ -178,13 +207,21 @@ class Walk:
                 return value
             case int() if expected.number is not None and not isinstance(value, bool):
                 return self._number(value, expected.number, spot)
+            case int() | float() if expected.fraction and not isinstance(value, bool):
+                return self._number(value, expected.fraction, spot)
+            case int() if value in expected.numbers and not isinstance(value, bool):
+                return value
             case str() if expected.text or value in expected.words:
                 return value
             case str() if expected.words:
                 hint = did_you_mean(value, expected.words)
                 return self._wrong(spot, f"expected {expected}, not {shown(value)}{hint}")
+            case int() if expected.numbers and not isinstance(value, bool):
+                return self._wrong(spot, f"expected {expected}, not {value}")
             case list() if expected.items is not None:
                 return self._items(value, expected, expected.items, spot)
+            case list() if expected.row is not None:
+                return self._row(value, expected.row, spot)
             case dict() if expected.record is not None:
                 return self._record(value, expected.record, spot)
             case dict() if expected.values is not None:
@@ -195,10 +232,23 @@ class Walk:
         self._complain(spot.at(), message)
         return HOLE
 
-    def _number(self, value: int, expected: IntType, spot: Spot) -> Any:
+    def _number(self, value: float, expected: IntType | FloatType, spot: Spot) -> Any:
         if expected.ge is not None and value < expected.ge:
-            return self._wrong(spot, f"expected at least {expected.ge}, not {value}")
+            return self._wrong(spot, f"expected at least {expected.ge:g}, not {value}")
+        if expected.gt is not None and value <= expected.gt:
+            return self._wrong(spot, f"expected more than {expected.gt:g}, not {value}")
+        if expected.le is not None and value > expected.le:
+            return self._wrong(spot, f"expected at most {expected.le}, not {value}")
         return value
+
+    def _row(self, value: list[Any], row: "list[_Expected]", spot: Spot) -> Any:
+        if len(value) != len(row):
+            return self._wrong(spot, f"expected a list of {len(row)}, not of {len(value)}")
+        found = [
+            self.sound(each, expected, where)
+            for each, expected, where in zip(value, row, spot.inside, strict=True)
+        ]
+        return HOLE if HOLE in found else found
 
     def _items(self, value: list[Any], expected: _Expected, items: _Expected, spot: Spot) -> Any:
         if len(value) < expected.shortest:

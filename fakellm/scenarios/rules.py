@@ -9,12 +9,14 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from fakellm.model.prompt import Prompt
 from fakellm.model.reply import Failure, Reply
 from fakellm.scenarios import schema
+from fakellm.scenarios.conduct import Conduct, compile_conduct
 from fakellm.scenarios.loaded import LoadedRule
 from fakellm.scenarios.matching import Matcher, Test, compile_when
 from fakellm.scenarios.parts import BadReply, Path
 from fakellm.scenarios.replies import Recipe, as_reply, compile_reply
 from fakellm.scenarios.sessions import RuleKey
 from fakellm.scenarios.speaking import Occasion, Surroundings
+from fakellm.timing.pace import TimingSpec, compile_timing
 
 ReplyFunction = Callable[[Prompt], Any]
 """A reply in Python: a function of the prompt that gives a reply, a text, a part or a list of them.
@@ -75,9 +77,10 @@ class CompiledRule:
         written: whether a user wrote it, rather than us.
         uses_attempts: whether it may look at the number of the attempt.
         set_state: the state of the conversation from then on, if it sets one.
+        conduct: how its answers are given, if it says so.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that a rule is
         self,
         rule: schema.Rule,
         *,
@@ -86,6 +89,7 @@ class CompiledRule:
         where: str,
         matcher: Matcher,
         recipes: Sequence[Recipe | FunctionRecipe],
+        conduct: Conduct | None = None,
         written: bool = True,
         locate: Callable[[Path, int | None], str] | None = None,
     ) -> None:
@@ -95,8 +99,11 @@ class CompiledRule:
         self.priority = rule.priority
         self.matcher = matcher
         self.written = written
-        self.uses_attempts = rule.when.attempt is not None or any(
-            recipe.uses_attempts for recipe in recipes
+        self.conduct = conduct
+        self.uses_attempts = (
+            rule.when.attempt is not None
+            or any(recipe.uses_attempts for recipe in recipes)
+            or (conduct is not None and conduct.uses_attempts)
         )
         self.set_state = rule.set_state
         self._recipes = recipes
@@ -139,6 +146,10 @@ class CompiledRule:
         start: Path = ("reply",) if self._single else ("replies", number)
         return self._locate((*start, *path), line)
 
+    def place(self, path: Path, line: int | None) -> str:
+        """Where something in the rule is written, as ``file:line``; empty if not in a file."""
+        return "" if self._locate is None else self._locate(path, line)
+
 
 def compile_loaded(
     rules: Iterable[LoadedRule], surroundings: Surroundings, *, written: bool = True
@@ -166,6 +177,7 @@ def compile_loaded(
                     compile_reply(reply, surroundings, loaded.read_file, loaded.defaults)
                     for reply in _replies(loaded.rule)
                 ],
+                conduct=compile_conduct(loaded.rule, surroundings),
                 written=written,
                 locate=loaded.locate,
             )
@@ -194,8 +206,12 @@ def compile_made(
         BadRule: a condition is wrong.
         BadReply: a reply is.
         BadTemplate: a template is.
+        BadFault: a fault or a gate is.
+        BadDuration: a timing is.
     """
     given = functions or {}
+    if isinstance(rule.timing, TimingSpec):
+        compile_timing(rule.timing)
     return CompiledRule(
         rule,
         key=("", number),
@@ -208,6 +224,7 @@ def compile_made(
             else compile_reply(reply, surroundings, no_file)
             for index, reply in enumerate(_replies(rule))
         ],
+        conduct=compile_conduct(rule, surroundings),
     )
 
 

@@ -11,17 +11,23 @@ from typing import Any
 from msgspec import Struct, structs
 
 from fakellm.scenarios import schema
-from fakellm.scenarios.checks import Checker, Place
+from fakellm.scenarios.checks import Checker
+from fakellm.scenarios.conduct_checks import Named
 from fakellm.scenarios.loaded import LoadedRule
 from fakellm.scenarios.mistakes import Mistake, Position, kind_of
-from fakellm.scenarios.records import read, unknown_key
+from fakellm.scenarios.places import Place
+from fakellm.scenarios.records import Read, read, unknown_key
 from fakellm.scenarios.yaml_text import HOLE
+from fakellm.timing.distributions import ReadText
+from fakellm.timing.durations import BadDuration
+from fakellm.timing.pace import TimingSpec, with_files_read
 
 IGNORED = "x-"
 """What the keys at the top begin with that are there for anchors only."""
 
 _KEYS = schema.Scenario.__struct_encode_fields__
-_DEFAULTS_OF_RULES = ("priority", "then", "times")
+_DEFAULTS_OF_RULES = ("priority", "then", "times", "timing", "faults", "hold")
+_SECTIONS = schema.Sections.__struct_encode_fields__
 
 CheckFile = Callable[[Place, Path, str, Position], None]
 """Is handed a path, the folder it is relative to, and where it is named."""
@@ -36,10 +42,16 @@ class Found(Struct, frozen=True, kw_only=True):
     settings: schema.Settings = schema.Settings()
     includes: tuple[tuple[str, Position], ...] = ()
     rules: tuple[LoadedRule, ...] = ()
+    named: tuple[Named, ...] = ()
 
 
 def read_scenario(
-    place: Place, folder: Path, *, check_file: CheckFile, read_file: ReadFile
+    place: Place,
+    folder: Path,
+    *,
+    check_file: CheckFile,
+    read_file: ReadFile,
+    read_text: ReadText,
 ) -> Found:
     """Read a scenario; its mistakes are noted in the document.
 
@@ -48,8 +60,9 @@ def read_scenario(
         folder: what the paths in it are relative to.
         check_file: is handed each ``file:`` of a reply.
         read_file: is what the rules read such a file with, later.
+        read_text: reads the files of samples.
     """
-    reader = _Reader(place, partial(check_file, place, folder))
+    reader = _Reader(place, partial(check_file, place, folder), read_text)
     match place.value:
         case dict():
             for key in place.value:
@@ -65,14 +78,14 @@ def read_scenario(
                 what = kind_of(place.value)
                 place.complain(place.at(), f"expected a mapping with the key `rules`, not {what}")
             return Found()
-    settings = reader.record("settings", schema.Settings, Checker.settings)
+    settings = reader.settings()
     defaults = reader.record("defaults", schema.Defaults, Checker.defaults)
     return Found(
         settings=settings,
         includes=tuple(reader.includes()),
         rules=tuple(
             LoadedRule(
-                rule=_with_defaults(rule, rule_place.value, defaults),
+                rule=_read_timing(_with_defaults(rule, rule_place.value, defaults), read_text),
                 file=place.file,
                 line=rule_place.spot.line,
                 column=rule_place.spot.column,
@@ -83,6 +96,7 @@ def read_scenario(
             )
             for rule, rule_place in reader.rules()
         ),
+        named=tuple(reader.named),
     )
 
 
@@ -109,21 +123,57 @@ def _has_holes(place: Place) -> bool:
 class _Reader:
     """Reads what is under the keys at the top."""
 
-    def __init__(self, place: Place, check_file: Callable[[str, Position], None]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        check_file: Callable[[str, Position], None],
+        read_text: ReadText,
+    ) -> None:
         self._place = place
         self._check_file = check_file
+        self._read_text = read_text
+        self.named: list[Named] = []
         self._holes = _has_holes(place)
 
-    def record(self, key: str, kind: Any, check: Callable[[Checker, Any], None]) -> Any:
+    def settings(self) -> schema.Settings:
+        """The settings, wherever they stand: at the top, or under their key."""
+        place = self._place
+        there: schema.Settings = self.record("settings", schema.Settings, Checker.settings)
+        inside = place.within("settings").value
+        written = {name: each for name, each in place.value.items() if name in _SECTIONS}
+        for name in written:
+            if isinstance(inside, dict) and name in inside:
+                spots = [place.spot.key_at(("settings", name)), place.spot.key_at((name,))]
+                first, second = sorted(spots)
+                place.complain(second, f"`{name}` has been said already, in line {first[0]}")
+        top = Place(place.document, place.spot, written, place.file)
+        found = self._checked(top, schema.Sections, Checker.sections)
+        given = {
+            name: value
+            for name in _SECTIONS
+            if found is not None and (value := getattr(found, name)) is not None
+        }
+        return _read_timings(structs.replace(there, **given), self._read_text)
+
+    def record(self, key: str, kind: Any, check: Callable[[Checker, Any, Any], None]) -> Any:
         """The record under a key, or an empty one."""
         place = self._place.within(key)
         if place.value is None or place.value is HOLE:
             return kind()
-        found = read(place.value, kind, place.spot, place.complain, holes=self._holes)
+        record = self._checked(place, kind, check)
+        return kind() if record is None else record
+
+    def _checked(self, place: Place, kind: Any, check: Callable[[Checker, Any, Any], None]) -> Any:
+        found: Read = read(place.value, kind, place.spot, place.complain, holes=self._holes)
         if found.record is HOLE:
-            return kind()
-        check(Checker(place, self._check_file), found.record)
+            return None
+        self._check(place, lambda checker: check(checker, found.record, found.sound))
         return found.record
+
+    def _check(self, place: Place, check: Callable[[Checker], None]) -> None:
+        checker = Checker(place, self._check_file, self._read_text)
+        check(checker)
+        self.named.extend(checker.named)
 
     def includes(self) -> list[tuple[str, Position]]:
         """The paths that are included, and where they stand."""
@@ -155,11 +205,38 @@ class _Reader:
         found = []
         for index in range(len(rules.value)):
             place = rules.within(index)
-            rule = read(place.value, schema.Rule, place.spot, place.complain, holes=self._holes)
-            if rule.record is not HOLE:
-                Checker(place, self._check_file).rule(rule.record, rule.sound)
-                found.append((rule.record, place))
+            rule = self._checked(place, schema.Rule, Checker.rule)
+            if rule is not None:
+                found.append((rule, place))
         return found
+
+
+def _read_timing(holder: Any, read_text: ReadText) -> Any:
+    """A record with a ``timing``, whose samples are in it now."""
+    if not isinstance(holder.timing, TimingSpec):
+        return holder
+    return structs.replace(holder, timing=_with_files_read(holder.timing, read_text))
+
+
+def _with_files_read(timing: Any, read_text: ReadText) -> Any:
+    try:
+        return with_files_read(timing, read_text)
+    except BadDuration:  # which has been told
+        return timing
+
+
+def _read_timings(settings: schema.Settings, read_text: ReadText) -> schema.Settings:
+    """Settings with the samples of all their timings in them."""
+    changes: dict[str, Any] = {}
+    if settings.profiles is not None:
+        changes["profiles"] = {
+            name: _with_files_read(profile, read_text)
+            for name, profile in settings.profiles.items()
+        }
+    if settings.phases is not None:
+        changes["phases"] = tuple(_read_timing(each, read_text) for each in settings.phases)
+    read: schema.Settings = structs.replace(_read_timing(settings, read_text), **changes)
+    return read
 
 
 def _with_defaults(rule: schema.Rule, written: Any, defaults: schema.Defaults) -> schema.Rule:

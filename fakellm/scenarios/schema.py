@@ -9,8 +9,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct
 
+from fakellm.faults.spec import FaultItem, FaultSpec, HoldItem, HoldSpec
 from fakellm.model.prompt import Role
 from fakellm.model.reply import FinishReason
+from fakellm.timing.choice import Profile
+from fakellm.timing.conduct import FramingSpec, Late, LimitSpec, LoadSpec
+from fakellm.timing.distributions import ConstantSpec
+from fakellm.timing.pace import TimingSpec
 
 
 class TextTest(
@@ -294,6 +299,15 @@ Reply = str | ReplySpec | tuple[str | PartSpec, ...]
 
 Then = Literal["stay", "loop", "next_rule", "error"]
 
+RuleTiming = str | TimingSpec
+"""The name of a profile, or a timing."""
+
+Faults = str | FaultSpec | tuple[FaultItem, ...]
+"""One fault, or a list of them."""
+
+Holds = str | HoldSpec | tuple[HoldItem, ...]
+"""One gate, or a list of them."""
+
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A rule: when its conditions hold, it answers."""
@@ -320,9 +334,82 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     set_state: Annotated[
         str | None, Meta(description="The state of the conversation from then on.")
     ] = None
+    timing: Annotated[
+        RuleTiming | None,
+        Meta(description="How long the answer takes: a timing, or the name of a profile."),
+    ] = None
+    faults: Annotated[
+        Faults | None,
+        Meta(description="What goes wrong; an empty list: nothing, whatever the settings say."),
+    ] = None
+    hold: Annotated[Holds | None, Meta(description="Gates where the answer stands still.")] = None
 
 
-class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Phase(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is otherwise than in the settings from some time on, until the next phase."""
+
+    after: Annotated[
+        ConstantSpec, Meta(description="When it begins: so long after the server's start.")
+    ]
+    timing: Annotated[
+        TimingSpec | None, Meta(description="What is otherwise in the settings' timing.")
+    ] = None
+    profile: Annotated[
+        str | None, Meta(description="The name of a profile that changes the settings' timing.")
+    ] = None
+    load: Annotated[LoadSpec | None, Meta(description="Instead of the settings' load.")] = None
+    framing: Annotated[
+        FramingSpec | None, Meta(description="Instead of the settings' framing.")
+    ] = None
+    late: Annotated[Late | None, Meta(description="Instead of the settings' `late`.")] = None
+    limits: Annotated[
+        tuple[LimitSpec, ...] | None, Meta(description="Instead of the settings' limits.")
+    ] = None
+    faults: Annotated[
+        tuple[FaultItem, ...] | None, Meta(description="Instead of the settings' faults.")
+    ] = None
+
+
+Window = Annotated[int, Meta(ge=1)]
+
+
+class Sections(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the server conducts itself: at the top of a file, or in its settings."""
+
+    timing: Annotated[TimingSpec | None, Meta(description="How long answers take.")] = None
+    profiles: Annotated[
+        Mapping[str, Profile] | None,
+        Meta(description="Timings by name, which models, rules and requests choose."),
+    ] = None
+    load: Annotated[
+        LoadSpec | None, Meta(description="How many answers run at once, and what then.")
+    ] = None
+    framing: Annotated[
+        FramingSpec | None, Meta(description="Which chunks of a stream stand alone.")
+    ] = None
+    late: Annotated[
+        Late | None, Meta(description="What a stream does that is behind its times.")
+    ] = None
+    limits: Annotated[
+        tuple[LimitSpec, ...] | None, Meta(description="Limits of requests and tokens.")
+    ] = None
+    context_length: Annotated[
+        Window | Mapping[str, Window] | None,
+        Meta(
+            description="Tokens that prompt and answer may have together: a number, or one for "
+            "each model, and `*` for all others."
+        ),
+    ] = None
+    faults: Annotated[
+        tuple[FaultItem, ...] | None,
+        Meta(description="What goes wrong, where a rule does not say otherwise."),
+    ] = None
+    phases: Annotated[
+        tuple[Phase, ...] | None, Meta(description="What is otherwise from some time on.")
+    ] = None
+
+
+class Settings(Sections, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What holds for the whole server."""
 
     strict: Annotated[
@@ -349,9 +436,12 @@ class Defaults(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     ] = None
     system_fingerprint: Annotated[str | None, Meta(description="See the reply's.")] = None
     chunks: Annotated[Chunks | None, Meta(description="See the reply's.")] = None
+    timing: Annotated[RuleTiming | None, Meta(description="See the rule's.")] = None
+    faults: Annotated[Faults | None, Meta(description="See the rule's.")] = None
+    hold: Annotated[Holds | None, Meta(description="See the rule's.")] = None
 
 
-class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Scenario(Sections, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A scenario file."""
 
     settings: Annotated[Settings, Meta(description="What holds for the whole server.")] = Settings()

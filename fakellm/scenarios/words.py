@@ -11,13 +11,17 @@ from typing import Any, Literal, TypedDict, Unpack
 import msgspec
 from msgspec import UNSET
 
+from fakellm.faults.shorthand import parse_fault
+from fakellm.faults.spec import AfterSpec, FaultItem, FaultSpec, HoldItem, HoldSpec
 from fakellm.model.prompt import Role
 from fakellm.model.reply import FinishReason
 from fakellm.scenarios import schema
 from fakellm.scenarios.matching import Test
 from fakellm.scenarios.mistakes import did_you_mean
+from fakellm.scenarios.places import is_template
 from fakellm.scenarios.replies import as_reply
 from fakellm.scenarios.rules import ReplyFunction
+from fakellm.timing.pace import TimingSpec
 
 __all__ = [
     "Add",
@@ -33,7 +37,9 @@ __all__ = [
     "echo",
     "ends_with",
     "error",
+    "fault",
     "from_schema",
+    "hold",
     "json",
     "like",
     "lorem",
@@ -98,6 +104,9 @@ class OfRule(TypedDict, total=False):
     times: int
     set_state: str
     then: schema.Then
+    timing: TimingSpec | Mapping[str, Any] | str
+    faults: FaultItem | Mapping[str, Any] | Sequence[FaultItem | Mapping[str, Any]]
+    hold: HoldItem | Mapping[str, Any] | Sequence[HoldItem | Mapping[str, Any]]
 
 
 class BesideAndOfRule(Beside, OfRule, total=False):
@@ -226,6 +235,48 @@ def error(
     )
 
 
+def fault(short: str | None = None, /, **named: Any) -> FaultItem:
+    """A fault for a rule's ``faults``: in short, or by name as in a file.
+
+    ``fault("reset after 3", on_attempt=1)`` is ``fault(reset={"after": 3}, on_attempt=1)``. A text
+    that is a template stands alone.
+
+    Raises:
+        TypeError: a name is none of a fault's, or a value is not what it has to be.
+        BadFault: the text is no fault.
+    """
+    if short is None:
+        spec: FaultSpec = checked(named, FaultSpec, "a fault")
+        return spec
+    if is_template(short):
+        if named:
+            raise TypeError("a fault that is a template stands alone")
+        return short
+    said: FaultSpec = checked({**_said_in(parse_fault(short)), **named}, FaultSpec, "a fault")
+    return said
+
+
+def _said_in(spec: FaultSpec) -> dict[str, Any]:
+    given = {name: getattr(spec, name) for name in spec.__struct_fields__}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def hold(
+    gate: str,
+    *,
+    after: AfterSpec | Mapping[str, Any] | None = None,
+    before: Literal["head", "end"] | None = None,
+) -> HoldSpec:
+    """A gate for a rule's ``hold``; before the head, unless it says where.
+
+    Raises:
+        TypeError: something is not what it has to be.
+    """
+    given = {"gate": gate, "after": after, "before": before}
+    spec: HoldSpec = checked(given, HoldSpec, "a gate")
+    return spec
+
+
 def _part(**given: Any) -> schema.PartSpec:
     part: schema.PartSpec = checked(given, schema.PartSpec, "a part")
     return part
@@ -287,7 +338,8 @@ class RuleMaker:
         """Answer with this: texts and parts, a whole `reply`, or one function of the prompt.
 
         By name come what goes beside the parts (``finish_reason``, ``headers``, ...) and what a
-        rule has (``name``, ``priority``, ``times``, ``set_state``).
+        rule has (``name``, ``priority``, ``times``, ``set_state``, ``timing``, ``faults``,
+        ``hold``).
 
         Returns:
             What removes the rule again.

@@ -111,6 +111,17 @@ def compile_duration(spec: DurationSpec, read_text: ReadText | None = None) -> D
         raise BadDuration(f"{key}: {error}") from None
 
 
+def with_samples(spec: DurationSpec, read_text: ReadText) -> DurationSpec:
+    """A duration whose samples are no file's any more, but in it.
+
+    Raises:
+        BadDuration: the file cannot be read, or has no durations in it.
+    """
+    if isinstance(spec, DistributionSpec) and isinstance(spec.samples, str):
+        return DistributionSpec(samples=tuple(_read(spec.samples, read_text)))
+    return spec
+
+
 def _compiled(spec: DistributionSpec, read_text: ReadText | None) -> Distribution:
     if spec.uniform is not None:
         return _uniform(*map(parse_duration, spec.uniform))

@@ -11,12 +11,18 @@ from heapq import heappop, heappush
 from itertools import accumulate, chain, repeat
 from math import inf
 from random import Random
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct, structs
 
 from fakellm.model.events import Begin, ChoiceBegin, ChoiceEnd, End, Event, Failed, Token
-from fakellm.timing.distributions import Distribution, DurationSpec, ReadText, compile_duration
+from fakellm.timing.distributions import (
+    Distribution,
+    DurationSpec,
+    ReadText,
+    compile_duration,
+    with_samples,
+)
 from fakellm.timing.durations import LONGEST, BadDuration, parse_rate
 
 Paced = tuple[float, Event]
@@ -73,6 +79,23 @@ def merged(base: TimingSpec, over: TimingSpec) -> TimingSpec:
     if over.itl is not None or over.tokens_per_second is not None:
         base = structs.replace(base, itl=None, tokens_per_second=None)
     return structs.replace(base, **given)
+
+
+Spec = TypeVar("Spec", bound=TimingSpec)
+
+
+def with_files_read(spec: Spec, read_text: ReadText) -> Spec:
+    """A timing that needs no file any more: samples of files are in it.
+
+    Raises:
+        BadDuration: a file cannot be read, or has no durations in it.
+    """
+    read = {
+        name: with_samples(written, read_text)
+        for name in ("ttft", "itl", "total")
+        if (written := getattr(spec, name)) is not None
+    }
+    return structs.replace(spec, **read)
 
 
 def compile_timing(spec: TimingSpec, read_text: ReadText | None = None) -> Timing:

@@ -15,11 +15,12 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from zope.interface import implementer
 
 from fakellm.dialects import registry
+from fakellm.engine.lingering import Lingering
 from fakellm.engine.service import Engine
 from fakellm.interfaces import IDialect, IWire
 from fakellm.model.reply import Failure
 from fakellm.web import cors
-from fakellm.web.wire import RequestWire, received
+from fakellm.web.wire import RequestWire, Surroundings, received
 
 _Handler = Callable[..., Any]
 
@@ -32,12 +33,20 @@ class Api:
         models: the names of the models on offer.
         max_body: bytes that a request's body may have.
         about: what ``GET /`` tells of the server.
+        lingering: waits until clients have got what was written.
     """
 
     def __init__(
-        self, engine: Engine, *, models: Sequence[str], max_body: int, about: dict[str, Any]
+        self,
+        engine: Engine,
+        *,
+        models: Sequence[str],
+        max_body: int,
+        about: dict[str, Any],
+        lingering: Lingering,
     ) -> None:
         self._engine = engine
+        self._around = Surroundings(lingering=lingering, extra=cors.HEADERS)
         self._models = models
         self._max_body = max_body
         self._about = about
@@ -64,14 +73,18 @@ class Api:
 
     def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
         """Answer with an error in the default dialect's words."""
-        return _sent(request, lambda wire: self._engine.refuse(self._lister, failure, wire))
+        return _sent(
+            request, self._around, lambda wire: self._engine.refuse(self._lister, failure, wire)
+        )
 
     def _prompt(self, dialect: IDialect, request: Request) -> Deferred[None]:
         asked = received(request)
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
-            return _sent(request, lambda wire: self._engine.refuse(dialect, failure, wire))
-        return _sent(request, lambda wire: self._engine.answer(dialect, asked, wire))
+            return _sent(
+                request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
+            )
+        return _sent(request, self._around, lambda wire: self._engine.answer(dialect, asked, wire))
 
     def _list_models(self, request: Request) -> Deferred[None]:
         return self._let_in(request) or self._show(request, self._lister.model_list(self._models))
@@ -85,8 +98,7 @@ class Api:
         return self._show(request, self._lister.model_card(name))
 
     def _health(self, request: Request) -> Deferred[None]:
-        state = {"status": "ok", "running": self._engine.running}
-        return self._show(request, msgspec.json.encode(state))
+        return self._show(request, msgspec.json.encode(self._engine.health()))
 
     def _root(self, request: Request) -> Deferred[None]:
         return self._show(request, msgspec.json.encode(self._about))
@@ -96,7 +108,9 @@ class Api:
         return None if barred is None else self.refuse(request, barred)
 
     def _show(self, request: Request, body: bytes) -> Deferred[None]:
-        return _sent(request, lambda wire: self._engine.document(self._lister, body, wire))
+        return _sent(
+            request, self._around, lambda wire: self._engine.document(self._lister, body, wire)
+        )
 
     def _refused(self, request: Request, failure: TwistedFailure) -> Deferred[None]:
         self._refuse_unrouted(request, failure)
@@ -112,7 +126,9 @@ class Api:
         return self.refuse(request, errors.not_found(asked))
 
 
-def _sent(request: Request, play: Callable[[IWire], Deferred[None]]) -> Deferred[None]:
+def _sent(
+    request: Request, around: Surroundings, play: Callable[[IWire], Deferred[None]]
+) -> Deferred[None]:
     """Play to a request; fires when it is finished, and stops the playing when it is cut off.
 
     Klein finishes a request whose route is done. One that was broken off must not be finished, so
@@ -126,7 +142,7 @@ def _sent(request: Request, play: Callable[[IWire], Deferred[None]]) -> Deferred
 
     ended: Deferred[None] = Deferred(lambda _: stop())
     request.notifyFinish().addCallbacks(lambda _: ended.callback(None), lambda _: stop())
-    playing.append(play(RequestWire(request, cors.HEADERS)))
+    playing.append(play(RequestWire(request, around)))
     return ended
 
 

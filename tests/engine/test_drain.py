@@ -50,7 +50,7 @@ class DrainTests(SynchronousTestCase):
         self.assertNoResult(draining)
         self.virtual.advance(2)
         self.assertEqual(self.successResultOf(draining), 0)
-        self.assertEqual(wire.done, [(200,), "finished"])
+        self.assertEqual(wire.done, [(200,), "flushed", "finished"])
         self.assert_nothing_is_left()
 
     def test_answers_that_last_are_broken_off_and_counted(self) -> None:

@@ -19,7 +19,7 @@ from fakellm.interfaces import IDialect, IEncoder, IErrorWords
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
 from fakellm.model.timeline import Cue, Finish, Head, Write
-from fakellm.scenarios.book import Book
+from fakellm.scenarios.book import Book, Decision
 from fakellm.timing.tokens import Splitter
 from tests.engine.plain import BrokenError, PlainDialect, PlainEncoder
 from tests.engine.wires import NotedWire, UnbreakableWire
@@ -315,7 +315,7 @@ class RunningTests(EngineCase):
         wires = [NotedWire() for _ in range(3)]
         ended = [self.engine.play(slow(), wire) for wire in wires]
         self.assertEqual(self.engine.abort(), 3)
-        self.assertEqual([wire.done for wire in wires], [[(200,), "aborted"]] * 3)
+        self.assertEqual([wire.done for wire in wires], [[(200,), "flushed", "aborted"]] * 3)
         for done in ended:
             self.successResultOf(done)
         self.assertEqual((self.engine.running, self.engine.abort()), (0, 0))
@@ -457,7 +457,7 @@ class LaterTests(EngineCase):
 class SessionTests(EngineCase):
     def test_the_book_is_told_the_time_and_the_session(self) -> None:
         book = mock.create_autospec(Book, instance=True)
-        book.decide.return_value = Failure(status=418)
+        book.decide.return_value = Decision(answer=Failure(status=418))
         engine = self.make(book=book)
         self.clock.advance(2.5)
         received = Received(

@@ -8,7 +8,7 @@ from fakellm.model.content import Part, Text
 from fakellm.model.prompt import Message, Prompt, Received, Role
 from fakellm.model.reply import Failure, Reply
 from fakellm.model.stamp import Stamp
-from fakellm.scenarios.book import Book
+from fakellm.scenarios.book import Book, Decision
 from fakellm.scenarios.library import Library, Options
 from fakellm.scenarios.speaking import Surroundings
 from fakellm.timing.tokens import Splitter
@@ -75,6 +75,11 @@ def decide(
     book: Book, asked: Prompt, *, session: str = "default", number: int = 1
 ) -> "Reply | Failure | Deferred[Reply | Failure]":
     """What a book answers to request ``number``."""
+    return decision(book, asked, session=session, number=number).answer
+
+
+def decision(book: Book, asked: Prompt, *, session: str = "default", number: int = 1) -> Decision:
+    """What a book decides for request ``number``."""
     stamp = Stamp(seed=0, number=number, created=int(NOW), fingerprint="fp_test")
     return book.decide(asked, stamp=stamp, now=NOW, session=session)
 

@@ -496,7 +496,13 @@ class ReplyFileTests(FolderTestCase):
         self.assertEqual(len(self.load(".").rules), 2)
         self.assertEqual(
             self.told(".", "zreply.yml"),
-            ["zreply.yml:1:1: unknown key 'text'; known are settings, defaults, include, rules"],
+            [
+                (
+                    "zreply.yml:1:1: unknown key 'text'; known are timing, profiles, load, "
+                    "framing, late, limits, context_length, faults, phases, settings, defaults, "
+                    "include, rules"
+                )
+            ],
         )
 
     def test_a_missing_file_is_told_wherever_it_is_named(self) -> None:
@@ -565,7 +571,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_a_type_without_words_is_a_mistake_of_ours(self) -> None:
         with self.assertRaisesRegex(TypeError, "no words for"):
-            self.read("x", float)
+            self.read("x", bytes)
 
     def test_an_enumeration_alone_and_a_plain_list(self) -> None:
         self.assertEqual(
@@ -630,6 +636,18 @@ class EditorSchemaTests(SynchronousTestCase):
             "{when: {header: {X: {}}, json: {a: 1}, last_role: [user], has: image}, reply: hi}",
         ):
             self.assert_valid(f"rules: [{rule}]")
+        for section in (
+            "timing: {ttft: 0.5, itl: {gamma: {shape: 2, scale: 1s}}, total: ~, chunk_tokens: 2}",
+            "timing: {ttft: {samples: [1s, 2]}, itl: {normal: [1, 2s]}, prefill: 1.5}",
+            "profiles: {a: {ttft: 1s, models: [m]}}\nphases: [{after: 0, profile: a, load: ~}]",
+            "load: {slots: 1, queue: 0, full: 429, slowdown: 1.5}\nlate: drop\nlimits: ~",
+            "framing: {role: alone, finish: with_last_token}\ncontext_length: {a: 1, '*': 2}",
+            "limits: [{requests: 1, per: ever, by: [key, model]}, {concurrent: 1, per: ~}]",
+            "faults: [hang, {hang: false, reset: true, on_attempt: [1, 2]}, {error: 500}]",
+            "settings: {faults: [{close: {after: {seconds: 1s}}, probability: 0.5}]}",
+            "defaults: {timing: {itl: 1ms}, faults: hang, hold: {gate: a, before: end}}",
+        ):
+            self.assert_valid(section)
         self.assert_valid(
             "x-a: 1\nsettings: {strict: true}\ndefaults: {times: ~}\ninclude: []\nrules: ~\n"
         )

@@ -1,6 +1,6 @@
 """Replies: over a file and over Python; then what only files, and what only Python, has."""
 
-from tests.scenarios.cases import FromFile, FromPython, replies, sequences
+from tests.scenarios.cases import FromFile, FromPython, conduct, replies, sequences
 
 
 class PartFileTests(FromFile, replies.PartTests):
@@ -56,4 +56,12 @@ class StateFileTests(FromFile, sequences.StateTests):
 
 
 class StatePythonTests(FromPython, sequences.StateTests):
+    pass
+
+
+class ConductFileTests(FromFile, conduct.ConductTests):
+    pass
+
+
+class ConductPythonTests(FromPython, conduct.ConductTests):
     pass

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.model.prompt import Received
-from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory, Recent, session_of
+from fakellm.recent import Recent
+from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory, session_of
 from tests.scenarios.libraries import prompt
 
 few = settings(deadline=None, derandomize=True, max_examples=200, database=None)

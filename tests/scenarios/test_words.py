@@ -14,7 +14,9 @@ from fakellm import (
     echo,
     ends_with,
     error,
+    fault,
     from_schema,
+    hold,
     like,
     lorem,
     matches,
@@ -27,12 +29,17 @@ from fakellm import (
     tool_call,
 )
 from fakellm import json as json_part
+from fakellm.faults.compile import compile_fault
+from fakellm.faults.spec import FAULTS, BadFault, FaultSpec, PointFault
+from fakellm.model.prompt import Received
 from fakellm.scenarios import schema
+from fakellm.scenarios.course import Conducted
 from fakellm.scenarios.parts import BadReply
 from fakellm.scenarios.templates import BadTemplate
 from fakellm.scenarios.text_tests import BadRule
 from fakellm.scenarios.words import Beside, Conditions, OfRule
-from tests.scenarios.libraries import library, said
+from fakellm.timing.durations import BadDuration
+from tests.scenarios.libraries import decision, library, prompt, said
 
 
 class RecordTests(SynchronousTestCase):
@@ -271,3 +278,68 @@ class WholeTests(SynchronousTestCase):
         rules = library()
         rules.when().reply("abcd", chunks=["a", "bc"])
         self.assertEqual(said(rules.book, "x"), "abcd")
+
+
+class FaultTests(SynchronousTestCase):
+    def test_a_fault_is_said_in_short_or_by_name(self) -> None:
+        spec = FaultSpec(reset=PointFault(after=3), on_attempt=1)
+        self.assertEqual(fault(reset={"after": 3}, on_attempt=1), spec)
+        short = fault("reset after 3", on_attempt=1)
+        assert isinstance(short, FaultSpec)
+        self.assertEqual(compile_fault(short), compile_fault(spec))
+
+    def test_one_that_is_a_template_stands_alone(self) -> None:
+        self.assertEqual(fault("{{ user }}"), "{{ user }}")
+        with self.assertRaisesRegex(TypeError, "stands alone"):
+            fault("{{ user }}", times=1)
+
+    def test_one_that_cannot_be_is_refused(self) -> None:
+        rules = library()
+        self.assertRaises(BadFault, fault, "rset")
+        self.assertRaises(TypeError, fault, rset=True)
+        self.assertRaises(BadFault, lambda: rules.when().reply("a", faults=fault(error=200)))
+        self.assertRaises(BadFault, lambda: rules.when().reply("a", hold=hold("")))
+        self.assertRaises(BadDuration, lambda: rules.when().reply("a", timing={"ttft": "soon"}))
+        self.assertRaises(TypeError, hold, "a", before="noon")
+        self.assertEqual(said(rules.book, "a"), "hello world")
+
+
+class FaultCommandTests(SynchronousTestCase):
+    def test_a_fault_in_brackets_is_a_command(self) -> None:
+        rules = library()
+        for words in ("[reset after 3]", "[hang]", "[delay 2s]", "[stall 10s after 2]"):
+            decided = decision(rules.book, prompt(words))
+            assert decided.conduct is not None
+            assert decided.conduct.faults is not None
+            self.assertEqual(decided.conduct.faults[0].name, words.strip("[]").split()[0])
+            self.assertEqual(said(rules.book, words), "hello world")
+
+    def test_every_fault_is_one(self) -> None:
+        rules = library()
+        for name in FAULTS:
+            decided = decision(rules.book, prompt(f"[{name} oops oops]"))
+            self.assertIn("[FAULT]", decided.rule or "", name)
+
+    def test_one_that_cannot_be_read_is_refused(self) -> None:
+        self.assertEqual(
+            said(library().book, "[reset after]"),
+            "400 This prompt command is none: reset: something must follow after",
+        )
+
+    def test_other_texts_are_none(self) -> None:
+        for words in ("[resets]", "reset", "[reset after 3] please", "[x]"):
+            self.assertIsNone(decision(library().book, prompt(words)).conduct)
+
+
+class AttemptTests(SynchronousTestCase):
+    def test_they_are_counted_where_a_fault_of_the_options_needs_them(self) -> None:
+        hasty = Conducted(faults=(FaultSpec(hang=True, on_attempt=1),))
+        for rules, attempts in ((library(conduct=hasty), [1, 2]), (library(), [1, 1])):
+            found = [decision(rules.book, prompt("a")).attempt for _ in range(2)]
+            self.assertEqual(found, attempts)
+
+    def test_and_where_a_request_brings_its_fault(self) -> None:
+        rules = library()
+        received = Received(method="POST", path="/", headers={"x-fakellm-fault": "hang"})
+        found = [decision(rules.book, prompt("a", received=received)).attempt for _ in range(2)]
+        self.assertEqual(found, [1, 2])

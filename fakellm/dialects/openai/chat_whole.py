@@ -50,7 +50,7 @@ class _ChoiceSoFar:
 
     def __init__(self) -> None:
         self.parts: list[_PartSoFar] = []
-        self.finish_reason = "stop"
+        self.finish_reason: str | None = None
 
     def said(self, kind: type[SaidPart]) -> str | None:
         """The words of all parts of a kind; ``None`` where there is none."""

@@ -1,0 +1,138 @@
+"""Gates: places by name where answers stand still until somebody lets them go on."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+GATES_AT_MOST = 10_000
+"""Gates that are remembered; of those where nobody waits the oldest go first."""
+
+
+class Waiting(Protocol):
+    """An answer that waits at a gate."""
+
+    def go_on(self, chunks: int | None = None) -> None:
+        """Go on: for good, or until so many chunks more have been sent."""
+
+    def abort(self) -> None:
+        """Break the connection off."""
+
+
+class Gate:
+    """One gate.
+
+    Attributes:
+        name: of the gate.
+        released: how many answers were let through it.
+        left: how many clients went while their answer waited.
+        aborted: how many answers were broken off at it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.released = 0
+        self.left = 0
+        self.aborted = 0
+        self._here: dict[Waiting, None] = {}  # in the order of their coming
+        self._awaited: list[tuple[int, Deferred[None]]] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many answers wait here."""
+        return len(self._here)
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody or anything waits at it or for it."""
+        return bool(self._here or self._awaited)
+
+    def arrive(self, answer: Waiting) -> None:
+        """An answer stands still here from now on."""
+        self._here[answer] = None
+        for count, deferred in [each for each in self._awaited if each[0] <= self.waiting]:
+            self._awaited.remove((count, deferred))
+            deferred.callback(None)
+
+    def leave(self, answer: Waiting) -> None:
+        """The client of an answer that waits here has gone."""
+        if answer in self._here:
+            del self._here[answer]
+            self.left += 1
+
+    def release(self, count: int | None = None) -> int:
+        """Let those that wait go on for good, or the first so many; how many they were."""
+        going = self._first(count)
+        self.released += len(going)
+        for answer in going:
+            del self._here[answer]
+        for answer in going:
+            answer.go_on()
+        return len(going)
+
+    def step(self, chunks: int = 1) -> int:
+        """Let so many chunks of each answer through, at once; how many answers there were.
+
+        An answer that has more waits here again.
+        """
+        going = self._first(None)
+        for answer in going:
+            del self._here[answer]
+        for answer in going:
+            answer.go_on(chunks)
+        return len(going)
+
+    def abort(self) -> int:
+        """Break off the connections of those that wait; how many they were."""
+        going = self._first(None)
+        self.aborted += len(going)
+        for answer in going:
+            del self._here[answer]
+        for answer in going:
+            answer.abort()
+        return len(going)
+
+    def when_waiting(self, count: int = 1) -> Deferred[None]:
+        """Fires once so many answers wait here; may be cancelled."""
+        deferred: Deferred[None] = Deferred(
+            lambda _: self._awaited.remove((count, deferred))  # cancelled: nobody waits for it
+        )
+        if self.waiting >= count:
+            deferred.callback(None)
+        else:
+            self._awaited.append((count, deferred))
+        return deferred
+
+    def _first(self, count: int | None) -> list[Waiting]:
+        return list(self._here)[: len(self._here) if count is None else count]
+
+
+class Gates:
+    """The gates of a server; one comes to be when it is first named."""
+
+    def __init__(self) -> None:
+        self._gates: OrderedDict[str, Gate] = OrderedDict()
+
+    def names(self) -> list[str]:
+        """The gates that there have been, in order."""
+        return list(self._gates)
+
+    def all(self) -> Iterable[Gate]:
+        """Them themselves."""
+        return list(self._gates.values())
+
+    def gate(self, name: str) -> Gate:
+        """The gate of a name."""
+        gate = self._gates.get(name)
+        if gate is None:
+            gate = self._gates[name] = Gate(name)
+            if len(self._gates) > GATES_AT_MOST:
+                self._forget_one(but=gate)
+        return gate
+
+    def _forget_one(self, but: Gate) -> None:
+        for name, gate in self._gates.items():
+            if gate is not but and not gate.awaited:
+                del self._gates[name]
+                return

@@ -1,0 +1,51 @@
+"""Writing straight to a socket where nothing waits to be written before.
+
+Twisted's transports buffer what is written and send it in the reactor's next turn. For a stream of
+tokens that is two system calls and a turn for each; straight it is one call. Whatever the socket
+does not take at once goes the usual way, so order and backpressure are kept.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.tcp import Connection
+from twisted.protocols.policies import ProtocolWrapper
+
+Send = Callable[[bytes], None]
+
+
+def socket_transport(transport: Any) -> Connection | None:
+    """The transport that has the socket and nothing between, such as TLS; ``None`` without one."""
+    while type(transport) is ProtocolWrapper:
+        transport = transport.transport
+    if isinstance(transport, Connection) and not transport.TLS:
+        return transport
+    return None
+
+
+def straight(connection: Connection) -> Send:
+    """What writes to a connection, straight where it can."""
+    send = connection.socket.send
+
+    def write(data: bytes) -> None:
+        if is_idle(connection):
+            try:
+                sent = send(data)
+            except OSError:
+                sent = 0  # the usual way finds out what is wrong, or waits
+            if sent == len(data):
+                return
+            data = data[sent:]
+        connection.write(data)
+
+    return write
+
+
+def is_idle(connection: Connection) -> bool:
+    """Whether it is open, and nothing waits to be written."""
+    return bool(
+        connection.connected
+        and not connection.disconnecting
+        and not connection.dataBuffer
+        and not connection._tempDataLen  # noqa: SLF001 -- there is no other way to know
+    )
