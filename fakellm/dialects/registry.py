@@ -2,9 +2,7 @@
 
 from msgspec import Struct
 
-from fakellm.dialects.anthropic.operations import DIALECT as _anthropic
-from fakellm.dialects.anthropic.operations import MODEL_OPERATIONS as ANTHROPIC_MODELS
-from fakellm.dialects.anthropic.operations import OPERATIONS
+from fakellm.dialects.anthropic.operations import DIALECT, MODEL_OPERATIONS, OPERATIONS
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.interfaces import IDialect
 from fakellm.model.prompt import Received
@@ -21,7 +19,7 @@ _openai = OpenAIChat()
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(path="/v1/chat/completions", dialect=_openai),
-    Endpoint(path="/v1/messages", dialect=_anthropic),
+    Endpoint(path="/v1/messages", dialect=DIALECT),
 )
 
 DEFAULT = _openai
@@ -35,4 +33,4 @@ def dialect_at(received: Received) -> IDialect:
     return _BY_PATH.get(received.path, DEFAULT)
 
 
-__all__ = ["ANTHROPIC_MODELS", "DEFAULT", "ENDPOINTS", "OPERATIONS", "Endpoint", "dialect_at"]
+__all__ = ["DEFAULT", "ENDPOINTS", "MODEL_OPERATIONS", "OPERATIONS", "Endpoint", "dialect_at"]

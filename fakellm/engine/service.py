@@ -194,7 +194,13 @@ class Engine:
             if failure is not None:
                 raise Refused(failure)
             asked = Asked(
-                received=received, found=found, stamp=stamp, kept=self.shelf, models=self._models
+                received=received,
+                found=found,
+                stamp=stamp,
+                kept=self.shelf,
+                models=self._models,
+                count=lambda prompt: prompt_tokens(prompt, self._tokenizer),
+                strict=self._strict,
             )
             acts = tuple(operation.answer(asked))
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
