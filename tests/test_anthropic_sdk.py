@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from tests.sdk import undeclared
 from tests.servers import LiveTestCase
+from tests.undeclared import undeclared
 
 QUESTION: dict[str, Any] = {"role": "user", "content": "Say something"}
 HELLO: dict[str, Any] = {"model": "any-model", "max_tokens": 1000, "messages": [QUESTION]}

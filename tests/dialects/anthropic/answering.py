@@ -27,7 +27,7 @@ from fakellm.model.prompt import Prompt
 from fakellm.model.reply import FinishReason, Usage
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Finish, Head, Write
-from tests.sdk import undeclared
+from tests.undeclared import undeclared
 
 CREATED = 1_767_225_600  # 2026-01-01T00:00:00Z
 
