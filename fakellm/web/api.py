@@ -91,7 +91,7 @@ class Api:
 
     def _operate(self, operation: Operation, request: Request, **found: str) -> Deferred[None]:
         asked = received(request)
-        if getattr(request, "body_too_large", False):
+        if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = operation.dialect.errors.too_large(self._max_body)
             return _sent(
                 request,
