@@ -88,8 +88,11 @@ class IDialect(Interface):
     def encoder(prompt: Prompt, stamp: Stamp, framing: Framing) -> IEncoder:
         """A fresh encoder for one answer."""
 
-    def limit_headers(standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
-        """How the client stands with its limits, at most one for each unit, in headers."""
+    def limit_headers(standings: Sequence[Standing], stamp: Stamp) -> tuple[tuple[str, str], ...]:
+        """How the client stands with its limits, at most one for each unit, in headers.
+
+        ``stamp`` is that of the answer: some vendors tell points in time, not durations.
+        """
 
     def failure(failure: Failure, stamp: Stamp) -> tuple[Act, ...]:
         """A whole answer that is an error."""

@@ -7,7 +7,7 @@
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from typing import Any
 import openai
 from jsonschema import Draft202012Validator
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from pydantic import BaseModel
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
 
 from tests.servers import LiveTestCase, asking
+from tests.undeclared import undeclared
 
 SPEC = "FAKELLM_OPENAI_SPEC"
 """The environment variable that names a copy of OpenAI's published schema, as JSON."""
@@ -174,21 +174,6 @@ def declared(data: str) -> str:
                 assert call.pop("custom").keys() <= {"name", "input"}
                 assert call.pop("type", "custom") == "custom"
     return json.dumps(value)
-
-
-def undeclared(value: object, path: str = "$") -> Iterator[str]:
-    """The paths of all fields in it that the SDK's types do not declare."""
-    if isinstance(value, BaseModel):
-        for name in value.model_extra or ():
-            yield f"{path}.{name}"
-        for name in type(value).model_fields:
-            yield from undeclared(getattr(value, name), f"{path}.{name}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from undeclared(item, f"{path}[{index}]")
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            yield from undeclared(item, f"{path}.{name}")
 
 
 _published: dict[str, Any] = {}

@@ -17,6 +17,7 @@ from tests import sdk
 from tests.questions import NOTE, NUMBER, SOUND_BEGINS, TIME, WEATHER, saying, spoken
 from tests.sdk import published
 from tests.servers import CHAT, MemoryTestCase, asking, chunks_of, events_of
+from tests.undeclared import undeclared
 
 KINDS: dict[str, dict[str, Any]] = {
     "text": {},
@@ -129,7 +130,7 @@ class TypesTests(MemoryTestCase):
 
     def test_models_are_models(self) -> None:
         for model in self.request("GET", "/v1/models").json["data"]:
-            self.assertEqual([*sdk.undeclared(Model.model_validate(model, strict=True))], [])
+            self.assertEqual([*undeclared(Model.model_validate(model, strict=True))], [])
 
     def test_models_meet_the_published_schema(self) -> None:
         published("ListModelsResponse").validate(self.request("GET", "/v1/models").json)
@@ -181,7 +182,7 @@ class CheckTests(MemoryTestCase):
         whole["choices"][0]["logprobs"]["content"][0]["extra"] = 1
         found = ChatCompletion.model_validate(whole, strict=True)
         self.assertEqual(
-            sorted(sdk.undeclared(found)),
+            sorted(undeclared(found)),
             ["$.choices[0].logprobs.content[0].extra", "$.choices[0].message.extra", "$.extra"],
         )
         with self.assertRaises(AssertionError):

@@ -52,7 +52,7 @@ class Case:
         regime = self.regime
         headers: Headers = ()
         if self.admitted is not None and self.admitted.standings:
-            headers = tuple(self.dialect.limit_headers(self.admitted.standings))
+            headers = tuple(self.dialect.limit_headers(self.admitted.standings, self.stamp))
         if self.place is not None and regime.load.slots is not None:
             headers = (
                 *headers,

@@ -35,6 +35,7 @@ from fakellm.scenarios.book import Book
 from fakellm.scenarios.conduct import RuleConduct
 from fakellm.scenarios.course import Course, Regime
 from fakellm.scenarios.sessions import session_of
+from fakellm.timing.counting import prompt_tokens
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -98,6 +99,7 @@ class Engine:
         self._seconds: Callable[[], float] = clock.seconds
         self._began = clock.seconds()
         self._book = book
+        self._tokenizer = tokenizer
         self._identity = identity
         self._setup = setup
         self._course = Course() if setup.course is None else setup.course
@@ -193,6 +195,8 @@ class Engine:
                 stamp=case.stamp,
                 kept=self.shelf,
                 models=self._setup.models,
+                count=lambda prompt: prompt_tokens(prompt, self._tokenizer),
+                strict=self._setup.strict,
             )
             acts = tuple(operation.answer(asked))
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told

@@ -1,11 +1,11 @@
 """A request that no model answers: it is about what is kept, counted or on offer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from fakellm.model.prompt import Received
+from fakellm.model.prompt import Prompt, Received
 from fakellm.model.stamp import Stamp
 
 
@@ -19,10 +19,15 @@ class Kept(Protocol):
         """All keys and values of a kind, the oldest first."""
 
 
+def _not_counted(_: Prompt) -> int:
+    return 0
+
+
 class Asked(Struct, frozen=True, kw_only=True):
     """A request to an operation.
 
     ``found`` are the variables of its path, ``models`` the names of those on offer.
+    ``count`` tells how many tokens a prompt has. ``strict`` is as in `IDialect.decode`.
     """
 
     received: Received
@@ -30,3 +35,5 @@ class Asked(Struct, frozen=True, kw_only=True):
     stamp: Stamp
     kept: Kept
     models: tuple[str, ...]
+    count: Callable[[Prompt], int] = _not_counted
+    strict: bool = False

@@ -63,11 +63,15 @@ class ToolCall(Struct, frozen=True, kw_only=True):
 
 
 class ToolResult(Struct, frozen=True, kw_only=True):
-    """What came of a call: ``call_id`` says which, ``name`` the tool where it is known."""
+    """What came of a call: ``call_id`` says which, ``name`` the tool where it is known.
+
+    ``is_error`` says that the call went wrong, in the vendors' formats that can tell.
+    """
 
     call_id: str
     content: str
     name: str | None = None
+    is_error: bool = False
 
 
 class Speech(Struct, frozen=True, kw_only=True):

@@ -11,10 +11,14 @@ from fakellm.model.reply import Failure, FinishReason, Usage
 
 
 class Begin(Struct, frozen=True, kw_only=True):
-    """An answer begins; ``prompt_tokens`` is what was read, the rest is as `Reply` has it."""
+    """An answer begins; ``prompt_tokens`` is what was read, the rest is as `Reply` has it.
+
+    ``cached_tokens`` of the prompt's tokens were read from a cache.
+    """
 
     model: str
     prompt_tokens: int
+    cached_tokens: int = 0
     id: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     system_fingerprint: str | None = None

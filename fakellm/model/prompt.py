@@ -14,7 +14,7 @@ class Received(Struct, frozen=True, kw_only=True):
     """A request as it came in.
 
     ``headers`` has lower-case names; values of a repeated header are joined with ``", "``.
-    ``query`` keeps the last value of a repeated name.
+    ``query`` keeps the last value of a repeated name. ``scheme`` is ``http`` or ``https``.
     """
 
     method: str
@@ -22,6 +22,7 @@ class Received(Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    scheme: str = "http"
 
 
 class Message(Struct, frozen=True, kw_only=True):

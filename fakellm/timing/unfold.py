@@ -91,6 +91,7 @@ def _events(prompt: Prompt, reply: Reply, plans: list[_Plan], usage: Usage) -> I
     yield Begin(
         model=reply.model,
         prompt_tokens=usage.prompt,
+        cached_tokens=usage.cached,
         id=reply.id,
         headers=reply.headers,
         system_fingerprint=reply.system_fingerprint,

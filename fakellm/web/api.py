@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from zope.interface import implementer
 
 from fakellm.dialects import registry
+from fakellm.dialects.operations import Operation
 from fakellm.engine.door import Door
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.service import Engine
@@ -61,6 +62,8 @@ class Api:
         self._app = Klein()
         for endpoint in registry.ENDPOINTS:
             self._route(endpoint.path, "POST", partial(self._prompt, endpoint.dialect))
+        for operation in registry.OPERATIONS:
+            self._route(operation.path, operation.method, partial(self._operate, operation))
         self._route("/v1/models", "GET", self._list_models)
         self._route("/v1/models/<path:name>", "GET", self._show_model)
         self._route("/health", "GET", self._health)
@@ -98,10 +101,29 @@ class Api:
             lambda wire: self._engine.answer(dialect, asked, wire, arrived=arrived),
         )
 
+    def _operate(self, operation: Operation, request: Request, **found: str) -> Deferred[None]:
+        asked = received(request)
+        if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
+            failure = operation.dialect.errors.too_large(self._max_body)
+            return _sent(
+                request,
+                self._around,
+                lambda wire: self._engine.refuse(operation.dialect, failure, wire),
+            )
+        return _sent(
+            request,
+            self._around,
+            lambda wire: self._engine.operate(operation, found, asked, wire),
+        )
+
     def _list_models(self, request: Request) -> Deferred[None]:
+        if request.getHeader("anthropic-version"):
+            return self._operate(registry.MODEL_OPERATIONS[0], request)
         return self._let_in(request) or self._show(request, self._lister.model_list(self._models))
 
     def _show_model(self, request: Request, name: str) -> Deferred[None]:
+        if request.getHeader("anthropic-version"):
+            return self._operate(registry.MODEL_OPERATIONS[1], request, name=name)
         barred = self._let_in(request)
         if barred is not None:
             return barred

@@ -41,6 +41,7 @@ def received(request: Request) -> Received:
             name.decode("latin-1").lower(): b", ".join(values).decode("utf-8", "replace")
             for name, values in request.requestHeaders.getAllRawHeaders()
         },
+        scheme="https" if request.isSecure() else "http",
         body=b"" if content is None else content.read(),
     )
 

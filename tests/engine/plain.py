@@ -107,7 +107,11 @@ class PlainDialect:
             raise BrokenError
         return PlainEncoder(prompt.wire)
 
-    def limit_headers(self, standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
+    def limit_headers(
+        self,
+        standings: Sequence[Standing],
+        stamp: Stamp,  # noqa: ARG002
+    ) -> tuple[tuple[str, str], ...]:
         return tuple((each.unit, f"{each.remaining} of {each.limit}") for each in standings)
 
     def failure(self, failure: Failure, stamp: Stamp) -> tuple[Act, ...]:

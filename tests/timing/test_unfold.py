@@ -724,7 +724,7 @@ class OwnIdeaTests(SynchronousTestCase):
         assert isinstance(told, End)
         assert isinstance(begin, Begin)
         self.assertEqual(told.usage, structs.replace(end.usage, cached=3, completion=0))
-        self.assertEqual(begin.prompt_tokens, end.usage.prompt)
+        self.assertEqual((begin.prompt_tokens, begin.cached_tokens), (end.usage.prompt, 3))
 
     def test_all_of_its_usage(self) -> None:
         override = UsageOverride(prompt=10, completion=20, reasoning=5, cached=4)

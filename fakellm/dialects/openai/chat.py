@@ -47,7 +47,11 @@ class OpenAIChat:
             return ChatStreamEncoder(prompt, stamp, framing)
         return ChatWholeEncoder(prompt, stamp)
 
-    def limit_headers(self, standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
+    def limit_headers(
+        self,
+        standings: Sequence[Standing],
+        stamp: Stamp,  # noqa: ARG002 -- durations need no clock
+    ) -> tuple[tuple[str, str], ...]:
         """See `IDialect`."""
         return limit_headers(standings)
 
