@@ -1,11 +1,11 @@
 """A request that no model answers: it is about what is kept, counted or on offer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from fakellm.model.prompt import Received
+from fakellm.model.prompt import Prompt, Received
 from fakellm.model.stamp import Stamp
 
 
@@ -22,7 +22,8 @@ class Kept(Protocol):
 class Asked(Struct, frozen=True, kw_only=True):
     """A request to an operation.
 
-    ``found`` are the variables of its path, ``models`` the names of those on offer.
+    ``found`` are the variables of its path, ``models`` the names of those on offer. ``count`` gives
+    the tokens that a prompt is billed for.
     """
 
     received: Received
@@ -30,3 +31,4 @@ class Asked(Struct, frozen=True, kw_only=True):
     stamp: Stamp
     kept: Kept
     models: tuple[str, ...]
+    count: Callable[[Prompt], int] = lambda _: 0

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from fakellm.interfaces import ITokenizer
-from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
+from fakellm.model.content import HostedCall, Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
 from fakellm.model.events import (
     Begin,
     ChoiceBegin,
@@ -482,6 +482,8 @@ def full_text(part: SaidPart) -> str:
     match part:
         case ToolCall(arguments=text) | Speech(transcript=text):
             return text
+        case HostedCall():
+            return ""
     return part.text
 
 

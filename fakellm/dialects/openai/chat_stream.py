@@ -17,7 +17,15 @@ from fakellm.dialects.openai.errors import answer_headers, error_json, failure_a
 from fakellm.dialects.openai.moderation import moderation_object
 from fakellm.dialects.speech import speak_pcm16
 from fakellm.interfaces import IEncoder
-from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
+from fakellm.model.content import (
+    HostedCall,
+    Reasoning,
+    Refusal,
+    SaidPart,
+    Speech,
+    Text,
+    ToolCall,
+)
 from fakellm.model.events import (
     Begin,
     ChoiceBegin,
@@ -134,7 +142,7 @@ class ChatStreamEncoder:
                     return ()
                 voice = self._voices[choice] = self._stamp.unique("audio_", 24)
                 return [self._delta(choice, {"audio": {"id": voice, "transcript": ""}})]
-            case Reasoning():
+            case Reasoning() | HostedCall():
                 return ()  # which the API keeps to itself
         return self._call_begin(key, content)
 
