@@ -68,8 +68,7 @@ class ResponseStreamEncoder:
     def __init__(self, prompt: Prompt, stamp: Stamp, framing: Framing = DEFAULT_FRAMING) -> None:
         self._stamp = stamp
         self._answer = Answer(prompt, stamp)
-        self._at_once = framing.head_at_once
-        self._waiting: list[Act] | None = None
+        self._waiting: list[Act] | None = None if framing.head_at_once else []
         self._number = 0
         self._begun = False
         self._says: dict[int, _Saying] = {}
@@ -128,8 +127,6 @@ class ResponseStreamEncoder:
     def _begin(self, event: Begin) -> Iterator[Act]:
         self._answer.begin(event)
         self._begun = True
-        if not self._at_once:
-            self._waiting = []
         if self.live is not None:
             yield keeping.begun(
                 self.response, (*self._answer.asking.earlier, *self._answer.given), self.live
