@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from fakellm.interfaces import IWire
-from fakellm.model.timeline import Cue, Finish, Head, Write
+from fakellm.model.timeline import Await, Cue, Finish, Head, Write
 
 WRITE_AT_MOST = 64 * 1024
 """Bytes gathered into one write; after as many the reactor gets a turn."""
@@ -26,13 +26,16 @@ class Player:
         clock: whose seconds the cues' times are on.
         wire: where to.
         cues: when and what, in order of time; drawn no earlier than needed.
+        lasting: draw the cues to their end, though the client has gone or the answer is sent.
 
     Attributes:
         done: fires with ``None`` when the answer has been sent, broken off, or given up with
             `stop`. Cancelling it is `stop`.
     """
 
-    def __init__(self, clock: IReactorTime, wire: IWire, cues: Iterator[Cue]) -> None:
+    def __init__(
+        self, clock: IReactorTime, wire: IWire, cues: Iterator[Cue], *, lasting: bool = False
+    ) -> None:
         self._log = Logger()
         self._clock = clock
         self._wire = wire
@@ -43,6 +46,8 @@ class Player:
         self._paused = False
         self._playing = False
         self._ended = False
+        self._lasting = lasting
+        self._gone = False
         self.done: Deferred[None] = Deferred(lambda _: self.stop())
 
     def start(self) -> None:
@@ -52,8 +57,15 @@ class Player:
 
     def stop(self) -> None:
         """Play no more: the client has gone, or need not be told."""
-        if not self._ended:
+        if self._ended:
+            return
+        if not self._lasting:
             self._end()
+        elif not self._gone:
+            self._gone = True
+            self._paused = False
+            if not self._playing:
+                self._play()
 
     def abort(self) -> None:
         """Break the connection off in the middle of the answer."""
@@ -97,6 +109,9 @@ class Player:
         while not self._halted():
             cue = self._next or next(self._cues, None)
             if cue is None:
+                if self._gone:
+                    self._end()
+                    return
                 raise RuntimeError("a timeline ended without an end")
             self._next = cue
             at, act = cue
@@ -105,6 +120,13 @@ class Player:
                 self._flush(due)
                 self._schedule(wait)
                 return
+            if isinstance(act, Await) and not act.ready():
+                self._flush(due)
+                self._schedule(act.seconds)
+                return
+            if self._gone or isinstance(act, Await):
+                self._next = None
+                continue
             if isinstance(act, Write):
                 due.append(act.data)
                 size += len(act.data)

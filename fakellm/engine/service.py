@@ -10,19 +10,22 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 
+from fakellm.dialects.operations import Operation
 from fakellm.engine.player import Player
 from fakellm.engine.shelf import Shelf
 from fakellm.interfaces import IDialect, IEncoder, ITokenizer, IWire
+from fakellm.model.asked import Asked
 from fakellm.model.events import Failed
 from fakellm.model.framing import DEFAULT_FRAMING
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure, Refused, Reply
 from fakellm.model.stamp import Stamp
-from fakellm.model.timeline import Act, Cue
+from fakellm.model.timeline import Act, Amend, Cue, Keep
 from fakellm.scenarios.book import Book
 from fakellm.scenarios.made import BadSchema
 from fakellm.scenarios.sessions import session_of
 from fakellm.timing.choice import Timings, in_chunks
+from fakellm.timing.counting import prompt_tokens
 from fakellm.timing.pace import Paced, pace
 from fakellm.timing.unfold import unfold
 
@@ -158,10 +161,11 @@ class Engine:
             )
             if isinstance(reply, Deferred):
                 return self._play_later(reply, prompt, dialect, stamp, wire)
-            cues = self._timeline(reply, prompt, dialect, stamp)
+            cues = self._keeping(self._timeline(reply, prompt, dialect, stamp))
+            lasting = prompt.lasting and isinstance(reply, Reply)
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
-            cues = self._apology(error, dialect, stamp)
-        return self.play(cues, wire)
+            cues, lasting = self._apology(error, dialect, stamp), False
+        return self.play(cues, wire, lasting=lasting)
 
     def refuse(self, dialect: IDialect, failure: Failure, wire: IWire) -> Deferred[None]:
         """Answer with an error; the Deferred is as that of `answer`."""
@@ -171,9 +175,42 @@ class Engine:
         """Answer with a JSON document; the Deferred is as that of `answer`."""
         return self.play(_at_once(dialect.document(body, self.stamp())), wire)
 
-    def play(self, cues: Iterator[Cue], wire: IWire) -> Deferred[None]:
+    def operate(self, operation: Operation, asked: Asked, wire: IWire) -> Deferred[None]:
+        """Answer what no model answers; the Deferred is as that of `answer`."""
+        dialect = operation.dialect
+        try:
+            failure = self.barred(dialect, asked.received)
+            if failure is not None:
+                raise Refused(failure)
+            cues = self._keeping(_at_once(operation.answer(asked)))
+        except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
+            cues = self._apology(error, dialect, asked.stamp)
+        return self.play(cues, wire)
+
+    def asked(self, received: Received, found: dict[str, str], models: Sequence[str]) -> Asked:
+        """A request to an operation."""
+        return Asked(
+            received=received,
+            found=found,
+            stamp=self.stamp(),
+            kept=self._shelf,
+            models=tuple(models),
+            count=lambda prompt: prompt_tokens(prompt, self._tokenizer),
+        )
+
+    def _keeping(self, cues: Iterator[Cue]) -> Iterator[Cue]:
+        """What is to be kept is, and the rest is played."""
+        for at, act in cues:
+            if isinstance(act, Keep):
+                self._shelf.put(act)
+            elif isinstance(act, Amend):
+                self._shelf.amend(act)
+            else:
+                yield at, act
+
+    def play(self, cues: Iterator[Cue], wire: IWire, *, lasting: bool = False) -> Deferred[None]:
         """Play a timeline."""
-        player = Player(self._clock, wire, cues)
+        player = Player(self._clock, wire, cues, lasting=lasting)
         self._running.add(player)
         player.done.addBoth(self._ended, player)
         player.start()

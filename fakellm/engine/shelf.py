@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from fakellm.model.timeline import Keep
+from fakellm.model.timeline import Amend, Keep
 
 KEPT_AT_MOST = 10_000
 """Things of each kind; the oldest go first."""
@@ -20,6 +20,11 @@ class Shelf:
     def __init__(self, at_most: int = KEPT_AT_MOST) -> None:
         self._at_most = at_most
         self._kinds: dict[str, OrderedDict[str, Any]] = {}
+
+    def amend(self, amend: Amend) -> None:
+        """Keep what a change makes of a thing, or of ``None``."""
+        value = amend.change(self.get(amend.kind, amend.key))
+        self.put(Keep(amend.kind, amend.key, value))
 
     def put(self, keep: Keep) -> None:
         """Keep a thing, in the place of one that has its key, or forget that."""

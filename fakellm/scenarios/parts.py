@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from fakellm.model.content import Reasoning, Refusal, SaidPart, Text, ToolCall
+from fakellm.model.content import HostedCall, Reasoning, Refusal, SaidPart, Text, ToolCall
 from fakellm.model.reply import Failure
 from fakellm.scenarios import schema
 from fakellm.scenarios.files import SUFFIXES
@@ -173,6 +173,7 @@ class PartCompiler:
             "text": self._text,
             "reasoning": self._reasoning,
             "tool_call": self._tool_call,
+            "hosted": self._hosted,
             "refusal": self._refusal,
             "from_schema": lambda _given, _path: _from_schema,
             "echo": lambda _given, _path: _echo,
@@ -204,6 +205,14 @@ class PartCompiler:
     def _refusal(self, written: str, path: Path) -> Part:
         fill = self._texts.text(written, path)
         return lambda speaking: (Refusal(text=fill(speaking)),)
+
+    def _hosted(self, written: Mapping[str, Any], path: Path) -> Part:
+        kind = written.get("type")
+        if not isinstance(kind, str):
+            raise BadReply("a hosted part needs a `type`, such as `web_search_call`")
+        rest = {name: value for name, value in written.items() if name != "type"}
+        fill = self._texts.value(rest, path)
+        return lambda speaking: (HostedCall(kind=kind, fields=fill(speaking)),)
 
     def _json(self, written: Any, path: Path) -> Part:
         fill = self._texts.value(written, path)

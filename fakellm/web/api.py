@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from zope.interface import implementer
 
 from fakellm.dialects import registry
+from fakellm.dialects.operations import Operation
 from fakellm.engine.service import Engine
 from fakellm.interfaces import IDialect, IWire
 from fakellm.model.reply import Failure
@@ -45,6 +46,8 @@ class Api:
         self._app = Klein()
         for endpoint in registry.ENDPOINTS:
             self._route(endpoint.path, "POST", partial(self._prompt, endpoint.dialect))
+        for operation in registry.OPERATIONS:
+            self._route(operation.path, operation.method, partial(self._operate, operation))
         self._route("/v1/models", "GET", self._list_models)
         self._route("/v1/models/<path:name>", "GET", self._show_model)
         self._route("/health", "GET", self._health)
@@ -72,6 +75,10 @@ class Api:
             failure = dialect.errors.too_large(self._max_body)
             return _sent(request, lambda wire: self._engine.refuse(dialect, failure, wire))
         return _sent(request, lambda wire: self._engine.answer(dialect, asked, wire))
+
+    def _operate(self, operation: Operation, request: Request, **found: str) -> Deferred[None]:
+        asked = self._engine.asked(received(request), found, self._models)
+        return _sent(request, lambda wire: self._engine.operate(operation, asked, wire))
 
     def _list_models(self, request: Request) -> Deferred[None]:
         return self._let_in(request) or self._show(request, self._lister.model_list(self._models))

@@ -14,7 +14,7 @@ _LIMIT, _MOST = 20, 100
 
 
 def page(items: Sequence[Item], query: Mapping[str, str]) -> dict[str, Any]:
-    """A page of items that were said in this order; the latest come first, if nothing else is asked.
+    """A page of items, given as they were said; the latest come first, unless it is asked for.
 
     Raises:
         Refused: a parameter is not what it has to be.
