@@ -178,10 +178,10 @@ class Engine:
     def operate(self, operation: Operation, asked: Asked, wire: IWire) -> Deferred[None]:
         """Answer what no model answers; the Deferred is as that of `answer`."""
         dialect = operation.dialect
+        failure = self.barred(dialect, asked.received)
+        if failure is not None:
+            return self.play(_at_once(dialect.failure(failure, asked.stamp)), wire)
         try:
-            failure = self.barred(dialect, asked.received)
-            if failure is not None:
-                raise Refused(failure)
             cues = self._keeping(_at_once(operation.answer(asked)))
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
             cues = self._apology(error, dialect, asked.stamp)
