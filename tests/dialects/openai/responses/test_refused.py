@@ -42,8 +42,8 @@ WRONG: list[tuple[dict[str, Any], str, str | None, str | None]] = [
     (
         {"max_output_tokens": 1},
         (
-            "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got "
-            "1 instead."
+            "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, "
+            "but got 1 instead."
         ),
         "max_output_tokens",
         "integer_below_min_value",
@@ -81,8 +81,8 @@ WRONG: list[tuple[dict[str, Any], str, str | None, str | None]] = [
     (
         {"previous_response_id": "resp_x", "conversation": "conv_x"},
         (
-            "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you are "
-            "only providing one of them."
+            "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you "
+            "are only providing one of them."
         ),
         "conversation",
         "mutually_exclusive_parameters",

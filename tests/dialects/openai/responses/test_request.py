@@ -33,6 +33,8 @@ class ResponsesSdkTests(chat.SdkTests):
             (item_create_params.ItemCreateParams, wire.ConversationItems),
         ):
             found = list(self.refused(params, chat.alternatives(ours.type_info(record)), ""))
+            if record is wire.ConversationItems:
+                found.remove("include: no such field")  # which goes into the query
             self.assertEqual(found, [], params)
 
     def refused(self, sdk: Any, declared: tuple[ours.Type, ...], path: str) -> Iterable[str]:
@@ -64,7 +66,7 @@ class ResponsesSdkTests(chat.SdkTests):
             for name, hint in hints.items():
                 if name == "type":
                     continue
-                inner = f"{path}.{name}"
+                inner = f"{path}.{name}".lstrip(".")
                 if name not in fields:
                     yield f"{inner}: no such field"
                 else:
