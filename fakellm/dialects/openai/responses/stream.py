@@ -91,11 +91,10 @@ class ResponseStreamEncoder:
         acts = self._encoded(event)
         if self._waiting is None:
             return acts
-        return self._held_back(event, [*acts])
+        return self._held_back(event, acts, self._waiting)
 
-    def _held_back(self, event: Event, acts: list[Act]) -> Iterable[Act]:
+    def _held_back(self, event: Event, acts: Iterable[Act], waiting: list[Act]) -> Iterable[Act]:
         """Acts, once the first token comes; no earlier is the head to be sent."""
-        waiting = self._waiting or []
         if isinstance(event, Failed):
             self._waiting = None
             return acts

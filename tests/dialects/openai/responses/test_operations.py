@@ -164,7 +164,7 @@ class BackgroundTests(KeptTestCase):
         self.encoder = DIALECT.encoder(prompt, stamp())
         self.events = unfold(prompt, HELLO, tokenizer("words")).events
         self.acts = self.go_on()
-        self.id = next(iter(self.shelf.all("openai.response")))[0]
+        self.response_id = next(iter(self.shelf.all("openai.response")))[0]
 
     def go_on(self) -> list[Act]:
         """Encode the next event; what it sends."""
@@ -177,11 +177,11 @@ class BackgroundTests(KeptTestCase):
     def test_answered_at_once(self) -> None:
         self.begin()
         self.assertEqual(whole_of(self.acts)["status"], "queued")
-        self.assertEqual(self.get(f"responses/{self.id}")["status"], "in_progress")
+        self.assertEqual(self.get(f"responses/{self.response_id}")["status"], "in_progress")
         self.assertEqual(self.finish(), [])
-        found = self.get(f"responses/{self.id}")
+        found = self.get(f"responses/{self.response_id}")
         self.assertEqual(found["status"], "completed")
-        self.assertEqual(self.post(f"responses/{self.id}/cancel"), found)
+        self.assertEqual(self.post(f"responses/{self.response_id}/cancel"), found)
 
     def test_followed_while_it_is_made(self) -> None:
         self.begin()
@@ -203,7 +203,7 @@ class BackgroundTests(KeptTestCase):
         return retrieve(
             Asked(
                 received=received(b"", "GET", query),
-                found={"response_id": self.id},
+                found={"response_id": self.response_id},
                 stamp=stamp(),
                 kept=self.shelf,
                 models=(),
@@ -212,19 +212,19 @@ class BackgroundTests(KeptTestCase):
 
     def test_cancelled(self) -> None:
         self.begin(stream=True)
-        cancelled = self.post(f"responses/{self.id}/cancel")
+        cancelled = self.post(f"responses/{self.response_id}/cancel")
         self.assertEqual(cancelled["status"], "cancelled")
         self.assertEqual(self.finish(), [Finish()])
-        self.assertEqual(self.get(f"responses/{self.id}"), cancelled)
+        self.assertEqual(self.get(f"responses/{self.response_id}"), cancelled)
         query = {"stream": "true"}
         events = events_of(
-            body_of(operate("GET", f"/v1/responses/{self.id}", self.shelf, query=query))
+            body_of(operate("GET", f"/v1/responses/{self.response_id}", self.shelf, query=query))
         )
         self.assertEqual(len(events), 3)
 
     def test_deleted(self) -> None:
         self.begin()
-        self.delete(f"responses/{self.id}")
+        self.delete(f"responses/{self.response_id}")
         self.assertEqual(self.finish(), [])
         self.assertEqual(self.shelf.all("openai.response"), [])
 
@@ -237,9 +237,9 @@ class BackgroundTests(KeptTestCase):
                 keep(self.encoder.encode(event), self.shelf)
             acts = [*self.encoder.encode(end)]
             if path:
-                self.post(f"responses/{self.id}/cancel")
+                self.post(f"responses/{self.response_id}/cancel")
             else:
-                self.delete(f"responses/{self.id}")
+                self.delete(f"responses/{self.response_id}")
             keep(acts, self.shelf)
             states = [kept.response["status"] for _, kept in self.shelf.all("openai.response")]
             self.assertEqual(states, ["cancelled"] if path else [])
@@ -247,7 +247,7 @@ class BackgroundTests(KeptTestCase):
     def test_failing(self) -> None:
         self.begin()
         keep(self.encoder.encode(Failed(failure=Failure(status=500))), self.shelf)
-        self.assertEqual(self.get(f"responses/{self.id}")["status"], "failed")
+        self.assertEqual(self.get(f"responses/{self.response_id}")["status"], "failed")
         encoder = DIALECT.encoder(prompt_of(background=True), stamp())
         head, *_ = encoder.encode(Failed(failure=Failure(status=500)))
         assert isinstance(head, Head)

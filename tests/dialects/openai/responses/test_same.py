@@ -119,7 +119,7 @@ class SameTests(SynchronousTestCase):
         done: dict[int, dict[str, Any]] = {}
         texts: dict[tuple[int, int], str] = {}
         for event in events:
-            index = event.get("output_index")
+            index: int = event.get("output_index", -1)
             if event["type"] == "response.output_item.added":
                 self.assertEqual(index, len(items))
                 self.assertEqual(set(items), set(done))
@@ -127,10 +127,10 @@ class SameTests(SynchronousTestCase):
             elif event["type"] == "response.output_item.done":
                 self.assertEqual(event["item"]["id"], items[index]["id"])
                 done[index] = event["item"]
-            elif index is not None:
+            elif index >= 0:
                 self.assertEqual(event["item_id"], items[index]["id"])
                 self.assertNotIn(index, done)
-            place = (index or 0, event.get("content_index", event.get("summary_index", 0)))
+            place = (index, event.get("content_index", event.get("summary_index", 0)))
             if "delta" in event:
                 texts[place] = texts.get(place, "") + event["delta"]
             for name in ("text", "refusal", "arguments", "input"):
@@ -155,11 +155,12 @@ class PublishedTests(SynchronousTestCase):
             ToolCall(name="f", arguments="{}"),
             ToolCall(name="g", arguments="x", kind="custom"),
         )
-        asking = {
+        asking: dict[str, Any] = {
             "reasoning": {"summary": "auto"},
             "include": ["message.output_text.logprobs", "reasoning.encrypted_content"],
             "top_logprobs": 2,
         }
+        more: dict[str, Any]
         for more in ({}, {"background": True}, {"max_output_tokens": 16}):
             acts = encoded(prompt_of(stream=True, **asking, **more), said)
             for event in events_of(body_of(acts)):

@@ -5,6 +5,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from fakellm.dialects.openai.chat import OpenAIChat
+from fakellm.dialects.openai.responses.stored import Log
 from fakellm.engine.shelf import Shelf
 from fakellm.model.content import HostedCall, Reasoning, Refusal, SaidPart, Text, ToolCall
 from fakellm.model.events import Begin, ChoiceBegin, End, Failed, PartBegin, Token
@@ -100,7 +102,12 @@ class WholeTests(SynchronousTestCase):
         )
 
     def test_what_is_asked_comes_back(self) -> None:
-        schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
+        schema = {
+            "type": "json_schema",
+            "name": "n",
+            "schema": {"type": "object"},
+            "description": "Any object.",
+        }
         function = {"type": "function", "name": "f", "parameters": {"type": "object"}}
         whole = whole_of(
             encoded(
@@ -167,7 +174,8 @@ class WholeTests(SynchronousTestCase):
 
     def test_incomplete(self) -> None:
         for reason, told_as in (("length", "max_output_tokens"), ("content_filter",) * 2):
-            said: Any = reply(Text(text="a"), ToolCall(name="f", arguments="{"), reason=reason)
+            why: Any = reason
+            said = reply(Text(text="a"), ToolCall(name="f", arguments="{"), reason=why)
             whole = whole_of(encoded(prompt_of(), said))
             self.assertEqual(whole["status"], "incomplete")
             self.assertEqual(whole["incomplete_details"], {"reason": told_as})
@@ -336,6 +344,28 @@ class StreamTests(SynchronousTestCase):
         head, *_ = encoder.encode(End(usage=Usage()))
         assert isinstance(head, Head)
         self.assertEqual(head.status, 200)
+
+
+class DialectTests(SynchronousTestCase):
+    def test_it_shares_with_chat_completions_what_is_no_answer(self) -> None:
+        chat = OpenAIChat()
+        self.assertEqual(DIALECT.limit_headers([]), chat.limit_headers([]))
+        failure = Failure(status=500)
+        self.assertEqual(DIALECT.failure(failure, stamp()), chat.failure(failure, stamp()))
+        self.assertEqual(DIALECT.document(b"{}", stamp()), chat.document(b"{}", stamp()))
+
+    def test_a_log_tells_the_events_as_they_were(self) -> None:
+        events = [
+            Begin(model="m", prompt_tokens=1),
+            Token(0, 0, "a"),
+            Token(0, 0, "ü😀"),
+            Token(0, 1, "b"),
+            Token(0, 1, "", 7),
+            Token(0, 1, ""),
+            End(usage=Usage()),
+        ]
+        log = Log(prompt_of(), stamp(), events)
+        self.assertEqual([*log.events()], events)
 
 
 class HostedTests(SynchronousTestCase):
