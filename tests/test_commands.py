@@ -284,7 +284,7 @@ class ExplainTests(CommandTestCase):
 
     def test_a_wrong_request_is_one_line(self) -> None:
         gone = str(self.folder / "gone.json")
-        endpoint = "no endpoint is at '/v2', but at /v1/chat/completions"
+        endpoint = "no endpoint is at '/v2', but at /v1/chat/completions, /v1/responses"
         for content, reason in (
             (b"{", "this is not JSON: Input data was truncated"),
             (b"", "this is not JSON: Input data was truncated"),

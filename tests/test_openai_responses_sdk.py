@@ -204,7 +204,7 @@ class KeptTests(ResponsesTestCase):
         self.assertEqual(again.status, "completed")
 
     async def test_cancelled_in_the_background(self) -> None:
-        self.serve(answer="so many words " * 50, timing="tps=20")
+        self.serve(answer="so many words " * 50, tokens_per_second=20)
         made = await self.respond(background=True)
         cancelled = await self.call("responses.cancel", made.id)
         self.assertEqual(cancelled.status, "cancelled")

@@ -74,7 +74,7 @@ def encoded(
 
 def keep(acts: Iterable[Act], shelf: Shelf) -> list[Act]:
     """Keep what is to be kept; the acts that are left."""
-    left = []
+    left: list[Act] = []
     for act in acts:
         if isinstance(act, Keep):
             shelf.put(act)

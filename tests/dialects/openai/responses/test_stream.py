@@ -9,7 +9,7 @@ from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.dialects.openai.responses.stored import Log
 from fakellm.engine.shelf import Shelf
 from fakellm.model.content import HostedCall, Reasoning, Refusal, SaidPart, Text, ToolCall
-from fakellm.model.events import Begin, ChoiceBegin, End, Failed, PartBegin, Token
+from fakellm.model.events import Begin, ChoiceBegin, End, Event, Failed, PartBegin, Token
 from fakellm.model.framing import Framing
 from fakellm.model.reply import Failure, Usage
 from fakellm.model.timeline import Finish, Head, Write
@@ -355,7 +355,7 @@ class DialectTests(SynchronousTestCase):
         self.assertEqual(DIALECT.document(b"{}", stamp()), chat.document(b"{}", stamp()))
 
     def test_a_log_tells_the_events_as_they_were(self) -> None:
-        events = [
+        events: list[Event] = [
             Begin(model="m", prompt_tokens=1),
             Token(0, 0, "a"),
             Token(0, 0, "ü😀"),
