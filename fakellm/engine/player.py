@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from fakellm.interfaces import IWire
-from fakellm.model.timeline import Await, Cue, Finish, Head, Write
+from fakellm.model.timeline import Await, Cue, Finish, Head, Nothing, Write
 
 WRITE_AT_MOST = 64 * 1024
 """Bytes gathered into one write; after as many the reactor gets a turn."""
@@ -69,10 +69,12 @@ class Player:
 
     def abort(self) -> None:
         """Break the connection off in the middle of the answer."""
+        self._lasting = False
         if not self._ended:
             try:
-                self._wire.unregister()
-                self._wire.abort()
+                if not self._gone:
+                    self._wire.unregister()
+                    self._wire.abort()
             except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer
                 self._log.failure("A connection could not be broken off.")
             self.stop()  # a connection may be gone, and say so, as soon as it is broken off
@@ -124,7 +126,7 @@ class Player:
                 self._flush(due)
                 self._schedule(act.seconds)
                 return
-            if self._gone or isinstance(act, Await):
+            if self._gone or isinstance(act, Await | Nothing):
                 self._next = None
                 continue
             if isinstance(act, Write):

@@ -20,7 +20,7 @@ from fakellm.model.framing import DEFAULT_FRAMING
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure, Refused, Reply
 from fakellm.model.stamp import Stamp
-from fakellm.model.timeline import Act, Amend, Cue, Keep
+from fakellm.model.timeline import Act, Amend, Cue, Keep, Nothing
 from fakellm.scenarios.book import Book
 from fakellm.scenarios.made import BadSchema
 from fakellm.scenarios.sessions import session_of
@@ -201,6 +201,8 @@ class Engine:
     def _keeping(self, cues: Iterator[Cue]) -> Iterator[Cue]:
         """What is to be kept is, and the rest is played."""
         for at, act in cues:
+            if isinstance(act, Keep | Amend):
+                yield at, Nothing()  # what is drawn after this, is drawn when it is due
             if isinstance(act, Keep):
                 self._shelf.put(act)
             elif isinstance(act, Amend):

@@ -222,6 +222,10 @@ class Checker:
             self._templates(part.json, (*path, "json"))
         if part.tool_call is not None:
             self._tool_call(part.tool_call, (*path, "tool_call"))
+        if part.hosted is not None:
+            self._templates(part.hosted, (*path, "hosted"))
+            if not isinstance(part.hosted.get("type"), str):
+                self._wrong((*path, "hosted"), "a hosted part needs a `type`, as a text")
         for name in ("from_schema", "echo"):
             if getattr(part, name) is False:
                 self._wrong((*path, name), f"`{name}` can only be true: leave it out otherwise")

@@ -209,7 +209,7 @@ class PartCompiler:
     def _hosted(self, written: Mapping[str, Any], path: Path) -> Part:
         kind = written.get("type")
         if not isinstance(kind, str):
-            raise BadReply("a hosted part needs a `type`, such as `web_search_call`")
+            raise BadReply("a hosted part needs a `type`, as a text")
         rest = {name: value for name, value in written.items() if name != "type"}
         fill = self._texts.value(rest, path)
         return lambda speaking: (HostedCall(kind=kind, fields=fill(speaking)),)

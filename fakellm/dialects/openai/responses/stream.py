@@ -37,7 +37,7 @@ from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt
 from fakellm.model.reply import Failure
 from fakellm.model.stamp import Stamp
-from fakellm.model.timeline import Act, Amend, Finish, Head, Keep, Write
+from fakellm.model.timeline import Act, Amend, Finish, Head, Keep, Nothing, Write
 
 _json = msgspec.json.Encoder()
 HEADERS = (
@@ -306,7 +306,7 @@ class BackgroundEncoder:
             return acts
         kept = [act for act in acts if isinstance(act, Keep | Amend)]
         if not isinstance(event, Begin):
-            return kept
+            return [*kept, Nothing()]  # so that the next event is not drawn before its time
         self._begun = True
         queued = _json.encode({**self._streamed.response, "status": "queued"})
         return [*kept, *document_acts(queued, self._stamp, event.headers)]

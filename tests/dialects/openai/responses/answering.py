@@ -17,7 +17,7 @@ from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Choice, Failure, FinishReason, Refused, Reply
 from fakellm.model.stamp import Stamp
-from fakellm.model.timeline import Act, Amend, Finish, Head, Keep, Write
+from fakellm.model.timeline import Act, Amend, Finish, Head, Keep, Nothing, Write
 from fakellm.timing.tokens import tokenizer
 from fakellm.timing.unfold import unfold
 from tests.sdk import undeclared
@@ -73,14 +73,14 @@ def encoded(
 
 
 def keep(acts: Iterable[Act], shelf: Shelf) -> list[Act]:
-    """Keep what is to be kept; the acts that are left."""
+    """Keep what is to be kept; the acts that are left and do something."""
     left: list[Act] = []
     for act in acts:
         if isinstance(act, Keep):
             shelf.put(act)
         elif isinstance(act, Amend):
             shelf.amend(act)
-        else:
+        elif not isinstance(act, Nothing):
             left.append(act)
     return left
 
