@@ -1,6 +1,7 @@
 """The Responses API through the vendor's own SDK against a live server, sync and async."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -167,6 +168,76 @@ class AnswerTests(ResponsesTestCase):
         await self.assertFailure(self.call("responses.retrieve", "resp_x"), openai.NotFoundError)
 
 
+class SaidTests(ResponsesTestCase):
+    """What scenarios have it say."""
+
+    def say(self, reply: str) -> None:
+        path = Path(self.mktemp()).with_suffix(".yml")
+        path.write_text(f"rules: [{{reply: {reply}}}]")
+        self.serve(scenario=(str(path),))
+
+    async def test_a_refusal(self) -> None:
+        self.say("{refusal: I will not.}")
+        for answer in (await self.respond(), (await self.streamed())[1]):
+            self.assertEqual(answer.output[0].content[0].refusal, "I will not.")
+            self.assertEqual(answer.output_text, "")
+
+    async def test_reasoning_is_summarized_if_that_is_asked_for(self) -> None:
+        self.say("[{reasoning: Let me see.}, Done.]")
+        answer = await self.respond()
+        self.assertEqual([item.type for item in answer.output], ["reasoning", "message"])
+        self.assertEqual(answer.output[0].summary, [])
+        events, answer = await self.streamed(
+            reasoning={"summary": "auto"}, include=["reasoning.encrypted_content"]
+        )
+        self.assertEqual(answer.output[0].summary[0].text, "Let me see.")
+        self.assertTrue(answer.output[0].encrypted_content)
+        deltas = [e.delta for e in events if e.type == "response.reasoning_summary_text.delta"]
+        self.assertEqual("".join(deltas), "Let me see.")
+        again = await self.respond(
+            store=False,
+            input=[
+                {"role": "user", "content": "Again"},
+                *[item.model_dump(exclude_none=True) for item in answer.output],
+                {"role": "user", "content": "And again"},
+            ],
+        )
+        self.assertEqual(again.output_text, "Done.")
+
+    async def test_a_tool_of_the_vendors(self) -> None:
+        self.say("[{hosted: {type: web_search_call, action: {type: search, query: q}}}, Found.]")
+        events, answer = await self.streamed(tools=[{"type": "web_search"}])
+        self.assertEqual([item.type for item in answer.output], ["web_search_call", "message"])
+        self.assertIn("response.web_search_call.searching", [event.type for event in events])
+
+    async def test_incomplete(self) -> None:
+        self.say("{text: Half of, finish_reason: content_filter}")
+        answer = await self.respond()
+        self.assertEqual(answer.status, "incomplete")
+        self.assertEqual(answer.incomplete_details.reason, "content_filter")
+
+    async def test_an_error_in_the_middle(self) -> None:
+        self.say("[So far, {error: {status: 500, message: Ouch.}}]")
+        *_, error, failed = await self.raw_events()
+        self.assertEqual((error.type, error.message), ("error", "Ouch."))
+        self.assertEqual(failed.response.error.message, "Ouch.")
+        self.assertEqual(failed.response.status, "failed")
+        await self.assertFailure(self.respond(), openai.InternalServerError)
+
+    async def test_a_custom_tool(self) -> None:
+        self.say("{tool_call: {name: note, arguments: Buy milk., kind: custom}}")
+        first = await self.respond(tools=[{"type": "custom", "name": "note"}])
+        (call,) = first.output
+        self.assertEqual((call.type, call.input), ("custom_tool_call", "Buy milk."))
+        output = {"type": "custom_tool_call_output", "call_id": call.call_id, "output": "ok"}
+        second = await self.respond(previous_response_id=first.id, input=[output])
+        self.assertEqual(second.status, "completed")
+
+
+class AsyncSaidTests(AsyncResponses, SaidTests):
+    pass
+
+
 class AsyncAnswerTests(AsyncResponses, AnswerTests):
     pass
 
@@ -202,6 +273,27 @@ class KeptTests(ResponsesTestCase):
         self.assertEqual((found.status, found.output_text), ("completed", "hello world"))
         again = await self.call("responses.cancel", made.id)
         self.assertEqual(again.status, "completed")
+
+    async def test_a_background_stream_goes_on_without_its_client(self) -> None:
+        self.serve(answer="one two three four five", tokens_per_second=20)
+
+        def use(client: Any) -> list[Any]:
+            asked = {**ASKED, "background": True, "stream": True}
+            with client.responses.create(**asked) as stream:
+                return [event for event, _ in zip(stream, range(6), strict=False)]
+
+        async def use_async(client: Any) -> list[Any]:
+            asked = {**ASKED, "background": True, "stream": True}
+            async with await client.responses.create(**asked) as stream:
+                return [await anext(stream) for _ in range(6)]
+
+        chosen: Any = use_async if isinstance(self, AsyncSdk) else use
+        first, *_, last = await self.run_with(chosen)
+        response_id = first.response.id
+        rest = await self.resumed(response_id, last.sequence_number)
+        self.assertEqual(rest[0].sequence_number, last.sequence_number + 1)
+        self.assertEqual(rest[-1].type, "response.completed")
+        self.assertEqual(rest[-1].response.output_text, "one two three four five")
 
     async def test_cancelled_in_the_background(self) -> None:
         self.serve(answer="so many words " * 50, tokens_per_second=20)

@@ -216,7 +216,7 @@ class Engine:
         self._running.add(player)
         player.done.addBoth(self._ended, player)
         player.start()
-        return player.done
+        return _until_gone(player) if lasting else player.done
 
     @property
     def running(self) -> int:
@@ -343,6 +343,22 @@ class Engine:
                     dialect=prompt.dialect,
                     name=name,
                 )
+
+
+def _until_gone(player: Player) -> "Deferred[None]":
+    """Fires when a lasting answer has ended or, cancelled, when its client has gone."""
+
+    def fire() -> None:
+        if not until.called:
+            until.callback(None)
+
+    def gone(_: "Deferred[None]") -> None:
+        player.stop()
+        fire()
+
+    until: Deferred[None] = Deferred(gone)
+    player.done.addBoth(lambda _: fire())
+    return until
 
 
 def _key_bytes(key: str) -> bytes:

@@ -18,10 +18,10 @@ from fakellm.dialects.openai.errors import (
     headed,
 )
 from fakellm.dialects.openai.responses import fields, keeping
+from fakellm.dialects.openai.responses.answer import Answer
 from fakellm.dialects.openai.responses.hosted import begun_item, hosted_events
 from fakellm.dialects.openai.responses.output import OutputItem, Said
 from fakellm.dialects.openai.responses.stored import Live
-from fakellm.dialects.openai.responses.whole import Answer
 from fakellm.interfaces import IEncoder
 from fakellm.model.events import (
     Begin,
