@@ -278,7 +278,9 @@ class Engine:
                 return self._apology(error, dialect, stamp)
 
         def play(cues: Iterator[Cue] | None) -> Deferred[None] | None:
-            playing = None if cues is None else self.play(cues, wire)
+            playing = None
+            if cues is not None:
+                playing = self.play(self._keeping(cues), wire, lasting=prompt.lasting)
             self._ended(None, pending)
             return playing
 

@@ -180,6 +180,11 @@ class OrderTests(SynchronousTestCase):
         answer = told([Text(text="Let me look."), call, call])
         self.assertEqual(answer.texts[0], ["Let me look.", "{}", "{}"])
 
+    def test_what_a_tool_of_the_vendors_did_takes_no_tokens(self) -> None:
+        call = HostedCall(kind="web_search_call")
+        self.assertEqual([*told([call, Text(text="Found")]).texts[0]], ["", "Found"])
+        self.assertEqual(usage_of([call]).completion, 0)
+
     def test_a_part_without_words_begins_and_ends(self) -> None:
         for part in (Text(text=""), Refusal(text=""), ToolCall(name="f", arguments="")):
             answer = told([part])
