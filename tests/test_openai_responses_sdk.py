@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from twisted.internet.defer import Deferred
 
 from tests.sdk import AsyncSdk, SdkTestCase
+from tests.servers import Answer, MemoryTestCase, events_of
 
 WEATHER: dict[str, Any] = {
     "type": "function",
@@ -339,3 +340,40 @@ class KeptTests(ResponsesTestCase):
 
 class AsyncKeptTests(AsyncResponses, KeptTests):
     pass
+
+
+class TimeTests(MemoryTestCase):
+    """Responses in the background take their time, on a clock of the test's own."""
+
+    def begin(self, **fields: Any) -> Answer:
+        self.serve(answer="one two three four", ttft="1s", itl="1s")
+        body = json.dumps({**ASKED, "background": True, **fields})
+        return self.request("POST", "/v1/responses", body.encode())
+
+    def status(self, response_id: str) -> str:
+        found: str = self.request("GET", f"/v1/responses/{response_id}").json["status"]
+        return found
+
+    def test_it_is_done_when_its_last_word_would_have_been_said(self) -> None:
+        response_id = self.begin().json["id"]
+        self.assertEqual(self.status(response_id), "in_progress")
+        self.clock.advance(3.9)
+        self.assertEqual(self.status(response_id), "in_progress")
+        self.clock.advance(0.2)
+        self.assertEqual(self.status(response_id), "completed")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_can_be_followed_and_cancelled(self) -> None:
+        path = f"/v1/responses/{self.begin().json['id']}"
+        answer = self.request("GET", f"{path}?stream=true")
+        self.clock.advance(2.1)
+        self.flush()
+        deltas = [e for e in events_of(answer.body) if e.event == "response.output_text.delta"]
+        self.assertIn(len(deltas), (2, 3))
+        self.request("POST", f"{path}/cancel")
+        self.clock.advance(0.1)
+        self.flush()
+        self.successResultOf(answer.ended)
+        self.clock.advance(9)
+        self.assertEqual(self.status(path.rpartition("/")[2]), "cancelled")
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct
 from fakellm.scenarios import schema
 from fakellm.scenarios.matching import compile_when
 from fakellm.scenarios.mistakes import Mistake, Position, shown
+from fakellm.scenarios.parts import wrong_hosted
 from fakellm.scenarios.records import read
 from fakellm.scenarios.templates import BadTemplate, compile_template
 from fakellm.scenarios.text_tests import BadRule
@@ -224,8 +225,9 @@ class Checker:
             self._tool_call(part.tool_call, (*path, "tool_call"))
         if part.hosted is not None:
             self._templates(part.hosted, (*path, "hosted"))
-            if not isinstance(part.hosted.get("type"), str):
-                self._wrong((*path, "hosted"), "a hosted part needs a `type`, as a text")
+            wrong = wrong_hosted(part.hosted)
+            if wrong is not None:
+                self._wrong((*path, "hosted"), wrong)
         for name in ("from_schema", "echo"):
             if getattr(part, name) is False:
                 self._wrong((*path, name), f"`{name}` can only be true: leave it out otherwise")

@@ -207,9 +207,10 @@ class PartCompiler:
         return lambda speaking: (Refusal(text=fill(speaking)),)
 
     def _hosted(self, written: Mapping[str, Any], path: Path) -> Part:
-        kind = written.get("type")
-        if not isinstance(kind, str):
-            raise BadReply("a hosted part needs a `type`, as a text")
+        wrong = wrong_hosted(written)
+        if wrong is not None:
+            raise BadReply(wrong)
+        kind: str = written["type"]
         rest = {name: value for name, value in written.items() if name != "type"}
         fill = self._texts.value(rest, path)
         return lambda speaking: (HostedCall(kind=kind, fields=fill(speaking)),)
@@ -307,6 +308,28 @@ def _misnamed(texts: Texts, name: str, path: Path) -> Fill:
         raise texts.failed(f"no header can be named {name!r}", (*path, name))
 
     return fail
+
+
+_SAID_OTHERWISE = frozenset(
+    {
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "custom_tool_call",
+        "custom_tool_call_output",
+    }
+)
+
+
+def wrong_hosted(written: Mapping[str, Any]) -> str | None:
+    """What is wrong with a hosted part, if anything is."""
+    kind = written.get("type")
+    if not isinstance(kind, str):
+        return "a hosted part needs a `type`, as a text"
+    if kind in _SAID_OTHERWISE:
+        return f"a `{kind}` is not hosted: it is said by a part of another sort"
+    return None
 
 
 def kinds_of(part: schema.PartSpec) -> list[str]:

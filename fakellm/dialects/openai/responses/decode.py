@@ -188,12 +188,14 @@ def _check_combinations(request: wire.ResponsesRequest) -> None:
 
 
 def _more_tools(items: Iterable[Item]) -> list[Any]:
-    """Tools that come with items."""
+    """Tools that come with items, which may be a scenario's, and so anything."""
     return [
         tool
         for item in items
         if item["type"] in ("additional_tools", "tool_search_output")
+        and isinstance(item.get("tools"), list)
         for tool in item["tools"]
+        if isinstance(tool, dict) and isinstance(tool.get("name"), str)
     ]
 
 

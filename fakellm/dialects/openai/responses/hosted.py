@@ -67,7 +67,8 @@ _MADE_IDS = {"call_id": "call_", "container_id": "cntr_"}
 
 def hosted_item(call: HostedCall, item_id: str, stamp: Stamp, asking: Asking) -> dict[str, Any]:
     """The item of a call, with what the request does not want included left out."""
-    item = {"id": item_id, "type": call.kind, **_DEFAULTS.get(call.kind, {}), **call.fields}
+    named = {"id": item_id, "type": call.kind}
+    item = {**named, **_DEFAULTS.get(call.kind, {}), **call.fields, **named}
     for name, prefix in _MADE_IDS.items():
         if item.get(name) == "":
             item[name] = stamp.unique(prefix, ID_LENGTH)

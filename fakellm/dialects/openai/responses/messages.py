@@ -130,7 +130,7 @@ def _model_part(item: Item) -> content.Part:
 
 
 def _result_parts(item: Item, names: dict[str, str]) -> list[content.Part]:
-    call_id = item.get("call_id") or item.get("approval_request_id") or item.get("id") or ""
+    call_id = str(item.get("call_id") or item.get("approval_request_id") or item.get("id") or "")
     name = names.get(call_id) or item.get("name") or item["type"].removesuffix("_output")
     output = item.get("output", item.get("result"))
     others: list[content.Part] = []

@@ -1,9 +1,13 @@
 """What a request asks, in neutral words."""
 
+import json
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from fakellm.dialects.openai.responses.messages import _OUTPUTS, _RESULTS
 from fakellm.engine.shelf import Shelf
 from fakellm.model.content import (
     Audio,
@@ -19,7 +23,18 @@ from fakellm.model.content import (
 )
 from fakellm.model.prompt import AnswerFormat, Message, Role, Tool, ToolChoice
 from fakellm.model.timeline import Keep
-from tests.dialects.openai.responses.answering import encoded, keep, prompt_of, reply, whole_of
+from tests.dialects.openai.requests import anything
+from tests.dialects.openai.responses.answering import (
+    body_of,
+    encoded,
+    events_of,
+    keep,
+    operate,
+    prompt_of,
+    reply,
+    whole_of,
+)
+from tests.dialects.openai.responses.test_same import HOSTED, few
 
 FUNCTION: dict[str, Any] = {"type": "function", "name": "f", "parameters": {"type": "object"}}
 CUSTOM: dict[str, Any] = {"type": "custom", "name": "g", "description": "Notes."}
@@ -168,6 +183,31 @@ class MessageTests(SynchronousTestCase):
         )
 
 
+class AnyHostedTests(SynchronousTestCase):
+    """What a scenario said of the vendor's tools may be anything, and is read again."""
+
+    @few
+    @given(
+        st.sampled_from([*HOSTED, *sorted(_RESULTS - set(_OUTPUTS)), "additional_tools", "new"]),
+        st.dictionaries(
+            st.sampled_from(
+                ["id", "call_id", "status", "output", "tools", "action", "code", "error", "name"]
+            ),
+            anything,
+            max_size=4,
+        ),
+        st.booleans(),
+    )
+    def test_any_fields(self, kind: str, fields: dict[str, Any], stream: bool) -> None:
+        shelf = Shelf()
+        said = reply(HostedCall(kind=kind, fields=fields), Text(text="Hi."))
+        body = body_of(keep(encoded(prompt_of(stream=stream), said), shelf))
+        whole = events_of(body)[-1]["response"] if stream else json.loads(body)
+        again = prompt_of(previous_response_id=whole["id"], kept=shelf)
+        self.assertEqual(again.messages[-1].text, "Say something")
+        operate("GET", f"/v1/responses/{whole['id']}/input_items", shelf)
+
+
 class FieldTests(SynchronousTestCase):
     def test_tools(self) -> None:
         namespace = {"type": "namespace", "name": "n", "description": "", "tools": [FUNCTION]}
@@ -191,7 +231,7 @@ class FieldTests(SynchronousTestCase):
             "tools": [{"type": "function", "name": "f"}],
         }
         hosted = {"type": "allowed_tools", "mode": "required", "tools": [SEARCH]}
-        for given, expected in (
+        for asked, expected in (
             ("auto", ToolChoice()),
             ("none", ToolChoice(mode="none")),
             ("required", ToolChoice(mode="required")),
@@ -201,7 +241,7 @@ class FieldTests(SynchronousTestCase):
             (allowed, ToolChoice(names=("f",))),
             (hosted, ToolChoice(mode="none")),
         ):
-            self.assertEqual(prompt_of(tools=tools, tool_choice=given).tool_choice, expected)
+            self.assertEqual(prompt_of(tools=tools, tool_choice=asked).tool_choice, expected)
         self.assertEqual(
             prompt_of(tools=[SEARCH], tool_choice="required").tool_choice, ToolChoice()
         )
@@ -210,14 +250,14 @@ class FieldTests(SynchronousTestCase):
 
     def test_formats(self) -> None:
         schema = {"type": "json_schema", "name": "n", "schema": {"type": "object"}}
-        for given, expected in (
+        for asked, expected in (
             ({"type": "text"}, AnswerFormat()),
             ({"type": "json_object"}, AnswerFormat(kind="json_object")),
             (schema, AnswerFormat(kind="json_schema", name="n", schema={"type": "object"})),
         ):
-            self.assertEqual(prompt_of(text={"format": given}).format, expected)
-        asked = prompt_of(text={"format": {"type": "json_object"}}, input="JSON!", strict=True)
-        self.assertEqual(asked.format.kind, "json_object")
+            self.assertEqual(prompt_of(text={"format": asked}).format, expected)
+        strictly = prompt_of(text={"format": {"type": "json_object"}}, input="JSON!", strict=True)
+        self.assertEqual(strictly.format.kind, "json_object")
 
     def test_the_rest(self) -> None:
         prompt = prompt_of(

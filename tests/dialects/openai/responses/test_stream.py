@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
 
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.dialects.openai.responses.stored import Log
 from fakellm.engine.shelf import Shelf
+from fakellm.interfaces import IDialect, IEncoder, IErrorWords
 from fakellm.model.content import HostedCall, Reasoning, Refusal, SaidPart, Text, ToolCall
 from fakellm.model.events import Begin, ChoiceBegin, End, Event, Failed, PartBegin, Token
 from fakellm.model.framing import Framing
@@ -347,6 +349,12 @@ class StreamTests(SynchronousTestCase):
 
 
 class DialectTests(SynchronousTestCase):
+    def test_what_it_says_it_provides_it_provides(self) -> None:
+        verifyObject(IDialect, DIALECT)
+        verifyObject(IErrorWords, DIALECT.errors)
+        for fields in ({}, {"stream": True}, {"background": True}):
+            verifyObject(IEncoder, DIALECT.encoder(prompt_of(**fields), stamp()))
+
     def test_it_shares_with_chat_completions_what_is_no_answer(self) -> None:
         chat = OpenAIChat()
         self.assertEqual(DIALECT.limit_headers([]), chat.limit_headers([]))
