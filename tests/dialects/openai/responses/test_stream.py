@@ -352,6 +352,7 @@ class DialectTests(SynchronousTestCase):
     def test_what_it_says_it_provides_it_provides(self) -> None:
         verifyObject(IDialect, DIALECT)
         verifyObject(IErrorWords, DIALECT.errors)
+        fields: dict[str, Any]
         for fields in ({}, {"stream": True}, {"background": True}):
             verifyObject(IEncoder, DIALECT.encoder(prompt_of(**fields), stamp()))
 
