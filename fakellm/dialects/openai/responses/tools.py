@@ -12,6 +12,8 @@ from msgspec import Meta, Struct, field
 from fakellm.dialects.openai.chat_request import Name
 
 Callers = list[Literal["direct", "programmatic"]]
+Status = Literal["in_progress", "completed", "incomplete"]
+CallId = Annotated[str, Meta(min_length=1, max_length=64)]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -21,6 +23,11 @@ class Tagged(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t
 
 class Plain(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An object of one sort."""
+
+
+class Caller(Plain, frozen=True, kw_only=True):
+    type: Literal["direct", "program"]
+    caller_id: str | None = None
 
 
 class FunctionTool(Tagged, frozen=True, kw_only=True, tag="function"):

@@ -352,8 +352,8 @@ class DialectTests(SynchronousTestCase):
     def test_what_it_says_it_provides_it_provides(self) -> None:
         verifyObject(IDialect, DIALECT)
         verifyObject(IErrorWords, DIALECT.errors)
-        fields: dict[str, Any]
-        for fields in ({}, {"stream": True}, {"background": True}):
+        asked: tuple[dict[str, Any], ...] = ({}, {"stream": True}, {"background": True})
+        for fields in asked:
             verifyObject(IEncoder, DIALECT.encoder(prompt_of(**fields), stamp()))
 
     def test_it_shares_with_chat_completions_what_is_no_answer(self) -> None:
