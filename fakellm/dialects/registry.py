@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from fakellm.dialects.anthropic.operations import DIALECT, MODEL_OPERATIONS, OPERATIONS
 from fakellm.dialects.openai.chat import OpenAIChat
+from fakellm.dialects.openai.responses.dialect import OpenAIResponses
 from fakellm.interfaces import IDialect
 from fakellm.model.prompt import Received
 
@@ -19,6 +20,7 @@ _openai = OpenAIChat()
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(path="/v1/chat/completions", dialect=_openai),
+    Endpoint(path="/v1/responses", dialect=OpenAIResponses()),
     Endpoint(path="/v1/messages", dialect=DIALECT),
 )
 

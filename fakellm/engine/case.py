@@ -28,10 +28,12 @@ class Case:
         begins: when its time began to run: when it arrived, or had its turn.
         place: in the queue or a slot, once it has one.
         admitted: by the limits, once it is.
+        lasting: whether its answer goes on without its client.
     """
 
     __slots__ = (
-        "_said", "_used", "admitted", "begins", "dialect", "place", "regime", "stamp", "wire",
+        "_said", "_used", "admitted", "begins", "dialect", "lasting", "place", "regime", "stamp",
+        "wire",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +44,7 @@ class Case:
         self.regime = regime
         self.wire = wire
         self.begins = begins
+        self.lasting = False
         self.place: Place | None = None
         self.admitted: Admitted | None = None
         self._said = 0
@@ -59,7 +62,12 @@ class Case:
                 (QUEUE_PLACE_HEADER, str(self.place.position)),
                 (QUEUE_TIME_HEADER, f"{self.place.waited:.3f}"),
             )
-        return Manner(headers=headers, head_at_once=regime.framing.head_at_once, late=regime.late)
+        return Manner(
+            headers=headers,
+            head_at_once=regime.framing.head_at_once,
+            late=regime.late,
+            lasting=self.lasting,
+        )
 
     def counted(self, events: Iterator[Event], prompt_tokens: int) -> Iterator[Event]:
         """The same events, and the tokens that are said of them counted for the limits."""

@@ -22,7 +22,9 @@ from fakellm.interfaces import IWire
 from fakellm.model.timeline import (
     Abort,
     Act,
+    Amend,
     Ask,
+    Await,
     Close,
     Cue,
     Finish,
@@ -45,6 +47,7 @@ LATE_HEADER = "X-FakeLLM-Late"
 """How late, in seconds, an answer was by the server's own fault: in its head, or its trailer."""
 
 _PIECES_OF_A_HEAD = 50
+_LASTING = (Keep, Amend, Ask, Await)
 
 Headers = tuple[tuple[str, str], ...]
 Late = Literal["catch_up", "slip", "drop"]
@@ -59,7 +62,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     timer: Timer
     gates: Gates
     punctuality: Punctuality | None = None
-    keep: Callable[[Keep], None]
+    keep: Callable[[Keep | Amend], None]
     ask: Callable[[Ask], None]
 
 
@@ -67,12 +70,14 @@ class Manner(Struct, frozen=True, kw_only=True):
     """How one answer is played.
 
     ``headers`` go out with its head, which is sent ``head_at_once`` or with what follows it.
-    ``late`` is what it does when it is behind its times.
+    ``late`` is what it does when it is behind its times. A ``lasting`` one goes on, for what it
+    keeps, when its client has gone or been told all it waits for.
     """
 
     headers: Headers = ()
     head_at_once: bool = True
     late: Late = "catch_up"
+    lasting: bool = False
 
 
 PLAIN = Manner()
@@ -95,9 +100,9 @@ class Player:
     """
 
     __slots__ = (
-        "_behind_client", "_call", "_cues", "_ended", "_gate", "_is_head_due", "_late", "_left",
-        "_manner", "_next", "_paused", "_playing", "_stage", "_started", "_step_from", "_wire",
-        "done",
+        "_behind_client", "_call", "_cues", "_ended", "_gate", "_gone", "_is_head_due", "_late",
+        "_left", "_manner", "_next", "_paused", "_playing", "_stage", "_started", "_step_from",
+        "_wire", "done",
     )  # fmt: skip
     _log = Logger()
 
@@ -125,7 +130,13 @@ class Player:
         self._paused = False
         self._playing = False
         self._ended = False
+        self._gone = False
         self.done: Deferred[None] = Deferred(lambda _: self.stop())
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it goes on without its client."""
+        return self._manner.lasting
 
     def start(self) -> None:
         """Play what is due now, and the rest when it is."""
@@ -133,13 +144,21 @@ class Player:
         self._play()
 
     def stop(self) -> None:
-        """Play no more: the client has gone, or need not be told."""
-        if not self._ended:
+        """Play no more: the client has gone, or need not be told; one that lasts goes on alone."""
+        if self._ended or self._gone:
+            return
+        if not self._manner.lasting:
             self._end()
+            return
+        self._gone = True
+        self._paused = False
+        self._play()
 
     def abort(self) -> None:
-        """Break the connection off in the middle of the answer."""
+        """Break the connection off in the middle of the answer, and end it, lasting or not."""
         self._cut(self._wire.abort)
+        if not self._ended:
+            self._end()
 
     def go_on(self, chunks: int | None = None) -> None:
         """Leave the gate it stands at, for good or for so many chunks, which go at once."""
@@ -189,6 +208,9 @@ class Player:
         while not (self._ended or self._paused):
             cue = self._next or next(self._cues, None)
             if cue is None:
+                if self._gone:
+                    self._end()
+                    return
                 raise RuntimeError("a timeline ended without an end")
             at, act = cue
             if at > now:
@@ -202,6 +224,9 @@ class Player:
                 continue
             if at > 0.0:
                 now = self._timed(at, act, now)
+            if self._gone and not isinstance(act, _LASTING):
+                self._next = None
+                continue
             if type(act) is Write and not act.apart:
                 self._next = None
                 if not act.token or self._manner.late != "drop" or self._is_in_time(at, now):
@@ -272,8 +297,10 @@ class Player:
                 self._cut(self._wire.close if isinstance(act, Close) else self._wire.abort)
             case Shut(shut_for, refused, connections):
                 self._wire.shut(shut_for, refused=refused, connections=connections)
-            case Keep():
+            case Keep() | Amend():
                 self._stage.keep(act)
+            case Await(ready, wait):
+                return self._awaits(at, act, ready, wait)
             case Ask():
                 self._stage.ask(act)
         return False
@@ -359,8 +386,18 @@ class Player:
         if call is not None:
             self._stage.timer.cancel(call)
 
+    def _awaits(self, at: float, act: Act, ready: Callable[[], bool], wait: float) -> bool:
+        """Stand still until something is so; whether it is not yet."""
+        if ready():
+            return False
+        self._next = at, act
+        self._send_head()
+        if not self._halted():
+            self._call = self._stage.timer.at(self._stage.timer.seconds() + wait, self._wake)
+        return True
+
     def _cut(self, cut: Callable[[], None]) -> None:
-        if not self._ended:
+        if not (self._ended or self._gone):
             try:
                 self._wire.unregister()
                 cut()

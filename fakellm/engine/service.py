@@ -18,7 +18,7 @@ from fakellm.engine.entry import Entry
 from fakellm.engine.gates import Gates
 from fakellm.engine.limits import Limits
 from fakellm.engine.pending import GONE, Pending
-from fakellm.engine.player import PLAIN, Manner, Player, Stage
+from fakellm.engine.player import Player, Stage
 from fakellm.engine.punctuality import Punctuality
 from fakellm.engine.shelf import Shelf
 from fakellm.engine.telling import Faults, Telling, at_once
@@ -164,6 +164,7 @@ class Engine:
         case = self._case(dialect, wire, arrived)
         try:
             prompt = self._entry.prompt(dialect, received, self.shelf)
+            case.lasting = prompt.lasting
             session = session_of(prompt)
             asked_for = self._troubles.asked_for(received.headers)
             self._entry.admit(case, prompt, session, self._seconds())
@@ -198,10 +199,10 @@ class Engine:
                 count=lambda prompt: prompt_tokens(prompt, self._tokenizer),
                 strict=self._setup.strict,
             )
-            acts = tuple(operation.answer(asked))
+            cues = at_once(operation.answer(asked))
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
             return self._apologize(case, error)
-        return self.play(at_once(acts), wire)
+        return self.play(cues, wire)
 
     def refuse(self, dialect: IDialect, failure: Failure, wire: IWire) -> Deferred[None]:
         """Answer with an error; the Deferred is as that of `answer`."""
@@ -211,19 +212,16 @@ class Engine:
         """Answer with a JSON document; the Deferred is as that of `answer`."""
         return self.play(at_once(dialect.document(body, self.stamp())), wire)
 
-    def play(
-        self,
-        cues: Iterator[Cue],
-        wire: IWire,
-        manner: Manner = PLAIN,
-        begins: float | None = None,
-    ) -> Deferred[None]:
-        """Play a timeline, whose time began to run at ``begins``, or does now."""
-        player = Player(self._stage, wire, cues, manner, begins)
+    def play(self, cues: Iterator[Cue], wire: IWire) -> Deferred[None]:
+        """Play a timeline, whose time begins now."""
+        return self._start(Player(self._stage, wire, cues))
+
+    def _start(self, player: Player) -> Deferred[None]:
         self._running.add(player)
         player.done.addBoth(self._ended, player)
         player.start()
-        return player.done
+        # Of one that lasts, nobody is to wait for more than its client sees; it ends by itself.
+        return _until_left(player) if player.lasts else player.done
 
     @property
     def running(self) -> int:
@@ -346,8 +344,9 @@ class Engine:
         return self._played(cues, case)
 
     def _played(self, cues: Iterator[Cue], case: Case) -> Deferred[None]:
-        playing = self.play(cues, case.wire, case.manner(), case.begins)
-        return playing.addBoth(lambda _: case.end(self._seconds))
+        player = Player(self._stage, case.wire, cues, case.manner(), case.begins)
+        player.done.addBoth(lambda _: case.end(self._seconds))
+        return self._start(player)
 
     def _apologize(self, case: Case, error: Exception) -> Deferred[None]:
         return self._played(self._telling.apology(case, error), case)
@@ -364,3 +363,10 @@ class Engine:
         answered.addBoth(keep).addErrback(
             lambda failure: self._log.failure("An answer could not be kept.", failure)
         )
+
+
+def _until_left(player: Player) -> Deferred[None]:
+    """Fires when an answer that lasts has ended; cancelled, its client has gone, and it goes on."""
+    until: Deferred[None] = Deferred(lambda _: player.stop())
+    player.done.addBoth(lambda _: None if until.called else until.callback(None))
+    return until

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from fakellm.model.timeline import Keep
+from fakellm.model.timeline import Amend, Keep
 
 KEPT_AT_MOST = 10_000
 """Things of each kind; the oldest go first."""
@@ -21,8 +21,10 @@ class Shelf:
         self._at_most = at_most
         self._kinds: dict[str, OrderedDict[str, Any]] = {}
 
-    def put(self, keep: Keep) -> None:
+    def put(self, keep: Keep | Amend) -> None:
         """Keep a thing, in the place of one that has its key, or forget that."""
+        if isinstance(keep, Amend):
+            keep = Keep(keep.kind, keep.key, keep.change(self.get(keep.kind, keep.key)))
         things = self._kinds.setdefault(keep.kind, OrderedDict())
         if keep.value is None:
             things.pop(keep.key, None)

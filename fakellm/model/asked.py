@@ -27,7 +27,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """A request to an operation.
 
     ``found`` are the variables of its path, ``models`` the names of those on offer.
-    ``count`` tells how many tokens a prompt has. ``strict`` is as in `IDialect.decode`.
+    ``count`` tells how many tokens a prompt is billed for. ``strict`` is as in `IDialect.decode`.
     """
 
     received: Received

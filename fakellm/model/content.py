@@ -3,7 +3,8 @@
 Values only: no vendor's field names, no I/O.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -80,5 +81,17 @@ class Speech(Struct, frozen=True, kw_only=True):
     transcript: str
 
 
-Part = Text | Image | Audio | File | Refusal | Reasoning | ToolCall | ToolResult | Speech
-SaidPart = Text | Refusal | Reasoning | ToolCall | Speech
+class HostedCall(Struct, frozen=True, kw_only=True):
+    """What a tool on the vendor's side did: a ``kind`` such as ``web_search_call``, and its fields.
+
+    Dialects that have no such thing leave it out. It takes no tokens.
+    """
+
+    kind: str
+    fields: Mapping[str, Any] = {}
+
+
+Part = (
+    Text | Image | Audio | File | Refusal | Reasoning | ToolCall | ToolResult | Speech | HostedCall
+)
+SaidPart = Text | Refusal | Reasoning | ToolCall | Speech | HostedCall

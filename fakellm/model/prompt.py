@@ -76,6 +76,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     ``max_tokens`` bounds each choice. ``logprobs`` is the number of alternatives asked for a token,
     or ``None`` where no log probabilities are. ``spoken`` says that the answer is wanted as sound.
     ``parallel_tool_calls`` is ``None`` where the client leaves it open.
+    ``lasting`` says that the answer goes on when its client has gone, and after its ``Finish``.
     ``unknown`` names top-level arguments that the dialect does not know. ``wire`` is the dialect's
     own record of the request; nobody else looks inside.
     """
@@ -97,6 +98,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     reasoning_effort: str | None = None
     prediction: str | None = None
     spoken: bool = False
+    lasting: bool = False
     unknown: tuple[str, ...] = ()
     api_key: str | None = None
     received: Received

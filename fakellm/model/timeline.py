@@ -80,6 +80,21 @@ class Keep(Struct, frozen=True):
     value: Any
 
 
+class Amend(Struct, frozen=True):
+    """Keep what ``change`` makes of what is kept (``None``: nothing is), as `Keep` would."""
+
+    kind: str
+    key: str
+    change: Callable[[Any], Any]
+
+
+class Await(Struct, frozen=True):
+    """Stand still until ``ready`` says so, which is asked every so many ``seconds``."""
+
+    ready: Callable[[], bool]
+    seconds: float = 0.01
+
+
 class Ask(Struct, frozen=True):
     """Have a request answered that no client waits for.
 
@@ -90,7 +105,9 @@ class Ask(Struct, frozen=True):
     then: Callable[[int, bytes], Iterable[Keep]]
 
 
-Act = Head | Write | Raw | Finish | Close | Abort | Hold | Nothing | Shut | Keep | Ask
+Act = (
+    Head | Write | Raw | Finish | Close | Abort | Hold | Nothing | Shut | Keep | Amend | Await | Ask
+)
 Cue = tuple[float, Act]
 """An act and the time it is due, in seconds since the request was received; may be infinite."""
 Timeline = Iterator[Cue]

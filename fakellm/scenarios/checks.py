@@ -14,6 +14,7 @@ from fakellm.scenarios import schema
 from fakellm.scenarios.conduct_checks import ConductChecker, Named
 from fakellm.scenarios.matching import compile_when
 from fakellm.scenarios.mistakes import Mistake, Position, shown
+from fakellm.scenarios.parts import wrong_hosted
 from fakellm.scenarios.places import Path, Place, is_template
 from fakellm.scenarios.records import read
 from fakellm.scenarios.templates import BadTemplate, compile_template
@@ -199,6 +200,11 @@ class Checker:
             self._templates(part.json, (*path, "json"))
         if part.tool_call is not None:
             self._tool_call(part.tool_call, (*path, "tool_call"))
+        if part.hosted is not None:
+            self._templates(part.hosted, (*path, "hosted"))
+            wrong = wrong_hosted(part.hosted)
+            if wrong is not None:
+                self._wrong((*path, "hosted"), wrong)
         for name in ("from_schema", "echo"):
             if getattr(part, name) is False:
                 self._wrong((*path, name), f"`{name}` can only be true: leave it out otherwise")

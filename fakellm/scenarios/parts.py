@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from fakellm.model.content import Reasoning, Refusal, SaidPart, Text, ToolCall
+from fakellm.model.content import HostedCall, Reasoning, Refusal, SaidPart, Text, ToolCall
 from fakellm.model.reply import Failure
 from fakellm.scenarios import schema
 from fakellm.scenarios.files import SUFFIXES
@@ -173,6 +173,7 @@ class PartCompiler:
             "text": self._text,
             "reasoning": self._reasoning,
             "tool_call": self._tool_call,
+            "hosted": self._hosted,
             "refusal": self._refusal,
             "from_schema": lambda _given, _path: _from_schema,
             "echo": lambda _given, _path: _echo,
@@ -204,6 +205,15 @@ class PartCompiler:
     def _refusal(self, written: str, path: Path) -> Part:
         fill = self._texts.text(written, path)
         return lambda speaking: (Refusal(text=fill(speaking)),)
+
+    def _hosted(self, written: Mapping[str, Any], path: Path) -> Part:
+        wrong = wrong_hosted(written)
+        if wrong is not None:
+            raise BadReply(wrong)
+        kind: str = written["type"]
+        rest = {name: value for name, value in written.items() if name != "type"}
+        fill = self._texts.value(rest, path)
+        return lambda speaking: (HostedCall(kind=kind, fields=fill(speaking)),)
 
     def _json(self, written: Any, path: Path) -> Part:
         fill = self._texts.value(written, path)
@@ -298,6 +308,28 @@ def _misnamed(texts: Texts, name: str, path: Path) -> Fill:
         raise texts.failed(f"no header can be named {name!r}", (*path, name))
 
     return fail
+
+
+_SAID_OTHERWISE = frozenset(
+    {
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "custom_tool_call",
+        "custom_tool_call_output",
+    }
+)
+
+
+def wrong_hosted(written: Mapping[str, Any]) -> str | None:
+    """What is wrong with a hosted part, if anything is."""
+    kind = written.get("type")
+    if not isinstance(kind, str):
+        return "a hosted part needs a `type`, as a text"
+    if kind in _SAID_OTHERWISE:
+        return f"a `{kind}` is not hosted: it is said by a part of another sort"
+    return None
 
 
 def kinds_of(part: schema.PartSpec) -> list[str]:

@@ -243,6 +243,13 @@ class PartSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     tool_call: Annotated[
         ToolCallSpec | None, Meta(description="A tool call; several make parallel calls.")
     ] = None
+    hosted: Annotated[
+        Mapping[str, Any] | None,
+        Meta(
+            description="What a tool on the vendor's side did: its `type`, such as "
+            "`web_search_call`, and its fields. Dialects that have no such thing leave it out."
+        ),
+    ] = None
     refusal: Annotated[str | None, Meta(description="The words of a refusal.")] = None
     json: Annotated[Any, Meta(description="Any value, sent as JSON text.")] = UNSET
     from_schema: Annotated[

@@ -40,6 +40,7 @@ __all__ = [
     "fault",
     "from_schema",
     "hold",
+    "hosted",
     "json",
     "like",
     "lorem",
@@ -186,6 +187,11 @@ def tool_call(
     """
     given = {} if arguments is UNSET else {"arguments": arguments}
     return _part(tool_call={"name": name, "id": id, "kind": kind, **given})
+
+
+def hosted(type: str, **fields: Any) -> schema.PartSpec:  # noqa: A002 -- its name in a file
+    """What a tool on the vendor's side did, such as ``hosted("web_search_call", action={...})``."""
+    return _part(hosted={"type": type, **fields})
 
 
 def refusal(words: str) -> schema.PartSpec:

@@ -9,6 +9,7 @@ import msgspec
 
 from fakellm.interfaces import ITokenizer
 from fakellm.model.content import (
+    HostedCall,
     Image,
     Part,
     Reasoning,
@@ -53,6 +54,8 @@ def _part(part: Part, tokenizer: ITokenizer) -> int:
             return tokenizer.count(transcript)
         case ToolCall(name=name, arguments=arguments):
             return _PER_CALL + tokenizer.count(name) + tokenizer.count(arguments)
+        case HostedCall(fields=fields):
+            return tokenizer.count(msgspec.json.encode(fields).decode())
         case ToolResult(content=content):
             return tokenizer.count(content)
         case Image(detail=detail):

@@ -12,7 +12,15 @@ from itertools import islice, takewhile
 from msgspec import Struct, structs
 
 from fakellm.interfaces import ITokenizer
-from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
+from fakellm.model.content import (
+    HostedCall,
+    Reasoning,
+    Refusal,
+    SaidPart,
+    Speech,
+    Text,
+    ToolCall,
+)
 from fakellm.model.events import (
     Begin,
     ChoiceBegin,
@@ -214,6 +222,8 @@ def _words(part: SaidPart) -> str:
             return arguments
         case Speech(transcript=transcript):
             return transcript
+        case HostedCall():
+            return ""
     return part.text
 
 

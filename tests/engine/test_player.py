@@ -17,6 +17,7 @@ from fakellm.model.timeline import (
     Abort,
     Act,
     Ask,
+    Await,
     Close,
     Cue,
     Finish,
@@ -500,3 +501,59 @@ class LateTests(PlayerCase):
         self.clock.advance(5)
         player.resumeProducing()
         self.assertEqual(self.wire.done, [(200,), b"a", "finished"])
+
+
+class LastingTests(PlayerCase):
+    """An answer that goes on when its client has gone, or has been told all it waits for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.drawn: list[str] = []
+
+    def last(self, *cues: tuple[float, Act]) -> Player:
+        def noted() -> Iterator[Cue]:
+            for at, act in cues:
+                yield at, act
+                self.drawn.append(type(act).__name__)
+
+        return self.play(noted(), lasting=True)
+
+    def test_it_goes_on_after_it_is_finished(self) -> None:
+        player = self.last((0, HEAD), (0, Finish()), (1.0, Nothing()), (2.0, Nothing()))
+        self.assertEqual(self.wire.done, [(200,), "finished"])
+        self.assertNoResult(player.done)
+        self.assertEqual(self.drawn, ["Head", "Finish"])
+        self.clock.advance(1.0)
+        self.assertEqual(self.drawn, ["Head", "Finish", "Nothing"])
+        self.clock.advance(1.0)
+        self.successResultOf(player.done)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_goes_on_without_its_client(self) -> None:
+        player = self.last((0, HEAD), (1.0, Write(b"a")), (2.0, Finish()))
+        player.pauseProducing()
+        player.stopProducing()
+        player.stopProducing()
+        self.clock.advance(2.0)
+        self.successResultOf(player.done)
+        self.assertEqual(self.wire.done, [(200,)])
+        self.assertEqual(self.drawn, ["Head", "Write", "Finish"])
+
+    def test_it_can_be_broken_off(self) -> None:
+        for cues in ((0, Write(b"a")), (0, Finish())):
+            player = self.last((0, HEAD), cues, (9.0, Nothing()))
+            player.abort()
+            self.successResultOf(player.done)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.wire.done, [(200,), b"a", "aborted", (200,), "finished"])
+
+    def test_it_may_wait_for_something(self) -> None:
+        ready: list[bool] = []
+        waiting = Await(lambda: bool(ready), 0.5)
+        player = self.last((0, HEAD), (0, waiting), (0, Write(b"a")), (0, Finish()))
+        self.clock.advance(0.5)
+        self.assertEqual(self.wire.done, [(200,)])
+        ready.append(True)
+        self.clock.advance(0.5)
+        self.assertEqual(self.wire.done, [(200,), b"a", "finished"])
+        self.successResultOf(player.done)

@@ -231,6 +231,11 @@ class RefusedTests(SynchronousTestCase):
             ("expected at least 0 tokens, not -1", reasoning(tokens=-1)),
             ("a part is one thing, and this is text and refusal", two),
             ("a part is one thing, and this is none", schema.PartSpec()),
+            ("a hosted part needs a `type`, as a text", schema.PartSpec(hosted={"type": 7})),
+            (
+                "a `reasoning` is not hosted: it is said by a part of another sort",
+                schema.PartSpec(hosted={"type": "reasoning"}),
+            ),
             ("only a scenario file can reply with a file, such as x", schema.PartSpec(file="x")),
         ):
             self.assert_refused(BadReply, message, lambda part=part: rules.when().reply(part))  # type: ignore[misc]

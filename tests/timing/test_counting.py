@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from fakellm.model.content import (
     Audio,
     File,
+    HostedCall,
     Image,
     Part,
     Reasoning,
@@ -54,6 +55,10 @@ class PromptTests(SynchronousTestCase):
         self.assertEqual(self.count(prompt()), PER_REPLY)
         self.assertEqual(self.count(prompt(user())), PER_REPLY + PER_MESSAGE)
         self.assertEqual(self.count(prompt(user(), user())), PER_REPLY + 2 * PER_MESSAGE)
+
+    def test_a_call_of_the_vendors_own_is_counted_by_its_json(self) -> None:
+        call = HostedCall(kind="web_search_call", fields={"status": "completed"})
+        self.assertEqual(self.part(call), Splitter().count('{"status":"completed"}'))
 
     def test_a_greeting_costs_eight_tokens_as_it_does_with_the_api(self) -> None:
         """One of its own, four of its message, three of the reply."""

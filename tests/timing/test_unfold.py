@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from fakellm.interfaces import ITokenizer
-from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
+from fakellm.model.content import HostedCall, Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
 from fakellm.model.events import (
     Begin,
     ChoiceBegin,
@@ -179,6 +179,11 @@ class OrderTests(SynchronousTestCase):
         call = ToolCall(name="look", arguments="{}")
         answer = told([Text(text="Let me look."), call, call])
         self.assertEqual(answer.texts[0], ["Let me look.", "{}", "{}"])
+
+    def test_what_a_tool_of_the_vendors_did_takes_no_tokens(self) -> None:
+        call = HostedCall(kind="web_search_call")
+        self.assertEqual([*told([call, Text(text="Found")]).texts[0]], ["", "Found"])
+        self.assertEqual(usage_of([call]).completion, 0)
 
     def test_a_part_without_words_begins_and_ends(self) -> None:
         for part in (Text(text=""), Refusal(text=""), ToolCall(name="f", arguments="")):
@@ -551,6 +556,8 @@ def full_text(part: SaidPart) -> str:
     match part:
         case ToolCall(arguments=text) | Speech(transcript=text):
             return text
+        case HostedCall():
+            return ""
     return part.text
 
 

@@ -18,7 +18,15 @@ from fakellm.dialects.openai.errors import answer_headers, error_json, failure_a
 from fakellm.dialects.openai.moderation import moderation_object
 from fakellm.dialects.speech import speak_pcm16
 from fakellm.interfaces import IEncoder
-from fakellm.model.content import Reasoning, Refusal, SaidPart, Speech, Text, ToolCall
+from fakellm.model.content import (
+    HostedCall,
+    Reasoning,
+    Refusal,
+    SaidPart,
+    Speech,
+    Text,
+    ToolCall,
+)
 from fakellm.model.events import (
     Begin,
     ChoiceBegin,
@@ -162,7 +170,7 @@ class ChatStreamEncoder:
                     voice = self._voices[choice] = self._stamp.unique("audio_", 24)
                     begun = {"audio": {"id": voice, "transcript": ""}}
                 return self._opened(key, content, begun, {"audio": {"transcript": ""}})
-            case Reasoning():
+            case Reasoning() | HostedCall():
                 return ()  # which the API keeps to itself
         return self._call_begin(key, content)
 

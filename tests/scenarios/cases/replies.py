@@ -8,6 +8,7 @@ from fakellm import (
     echo,
     error,
     from_schema,
+    hosted,
     lorem,
     matches,
     reasoning,
@@ -43,6 +44,29 @@ class PartTests(LanguageCase):
         for way in ("bare", "part", "list", "parts"):
             self.assertEqual(self.said(way), "Hi there.")
             self.assertEqual("".join(self.pieces(way)), "Hi there.")
+
+    def test_what_a_tool_of_the_vendors_did_is_left_out_by_this_api(self) -> None:
+        self.given(
+            """
+            rules:
+              - when: {user: search}
+                reply:
+                  - hosted: {type: web_search_call, action: {type: search, query: "{{ user }}"}}
+                  - Found.
+            """,
+            lambda llm: llm.when(user="search").reply(
+                hosted("web_search_call", action={"type": "search", "query": "{{ user }}"}),
+                "Found.",
+            ),
+        )
+        self.assertEqual(self.said("search"), "Found.")
+        self.assertEqual("".join(self.pieces("search")), "Found.")
+        asked = {"model": "m", "input": "search"}
+        answer = self.request("POST", "/v1/responses", json.dumps(asked).encode()).json
+        self.assertEqual(
+            [item["type"] for item in answer["output"]], ["web_search_call", "message"]
+        )
+        self.assertEqual(answer["output"][0]["action"], {"type": "search", "query": "search"})
 
     def test_reasoning_is_counted_and_by_this_api_not_shown(self) -> None:
         self.given(

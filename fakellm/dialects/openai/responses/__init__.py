@@ -1,0 +1,1 @@
+"""OpenAI's Responses API, and the conversations it keeps: a pure codec."""
