@@ -66,7 +66,7 @@ class Api:
         """Answer with an error in the default dialect's words."""
         return _sent(request, lambda wire: self._engine.refuse(self._lister, failure, wire))
 
-    def _prompt(self, dialect: IDialect, request: Request) -> Deferred[None]:
+    def _prompt(self, dialect: IDialect, request: Request, **_: str) -> Deferred[None]:
         asked = received(request)
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)

@@ -39,9 +39,7 @@ def decode_chat(
     Raises:
         Refused: the body is not what the API takes.
     """
-    request, unknown = decode_body(
-        received.body, wire.ChatRequest, strict=strict, flavour=flavour
-    )
+    request, unknown = decode_body(received.body, wire.ChatRequest, strict=strict, flavour=flavour)
     _check_combinations(request)
     tools = _tools(request)
     choice = _tool_choice(request, tools)
