@@ -75,16 +75,11 @@ def list_messages(asked: Asked) -> Iterable[Act]:
 
 
 def _message(name: str, at: int, message: wire.ChatMessage) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        key: value for key, value in msgspec.to_builtins(message).items() if value is not None
-    }
+    told = _given(msgspec.to_builtins(message))
     content, parts = told.get("content"), None
     if isinstance(content, list):
-        words = [part.get("text", "") for part in content if part["type"] == "text"]
-        parts = [
-            {key: value for key, value in part.items() if value is not None} for part in content
-        ]
-        content = "".join(words)
+        parts = content
+        content = "".join([part["text"] for part in parts if part["type"] == "text"])
     return {
         "id": f"{name}-{at}",
         **told,
@@ -93,6 +88,15 @@ def _message(name: str, at: int, message: wire.ChatMessage) -> dict[str, Any]:
         "name": told.get("name"),
         "content_parts": parts,
     }
+
+
+def _given(value: Any) -> Any:
+    """A value without what was left out of it."""
+    if isinstance(value, list):
+        return [_given(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _given(each) for name, each in value.items() if each is not None}
+    return value
 
 
 def _found(asked: Asked) -> Stored:
