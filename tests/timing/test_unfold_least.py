@@ -82,7 +82,7 @@ class LeastTests(SynchronousTestCase):
 
     def test_a_stop_sequence_stops_it_only_once_it_is_long_enough(self) -> None:
         text = Text(text="a b c d")
-        self.assertEqual(told(text, stop=("b",), min_tokens=1), ("a ", 1, "stop", "b"))
+        self.assertEqual(told(text, stop=("b",), min_tokens=1), ("a ", 2, "stop", "b"))
         self.assertEqual(told(text, stop=("b",), min_tokens=3), ("a b c d", 4, "stop", None))
 
     def test_the_rest_of_listed_chunks_is_one_more(self) -> None:
