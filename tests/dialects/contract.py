@@ -30,7 +30,7 @@ from tests.dialects.openai.texts import WORDS, sent, stamp
 STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503, 504, 529, 418, 599)
 TEXTS = (
     "hello world",
-    "😀 𝕳ello 👩‍👩‍👧‍👦 \u2028 ümläut \u0000\u001f\u007f \ufeff \U0010ffff",
+    "😀 \U0001d573ello 👩‍👩‍👧‍👦 \u2028 ümläut \u0000\u001f\u007f \ufeff \U0010ffff",
     'quotes " and \\ and \r\n\n line ends, data: [DONE]\n\ndata: {"choices":[{',
     " ".join(map(str, range(2000))),
 )

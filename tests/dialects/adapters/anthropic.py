@@ -112,6 +112,7 @@ class AnthropicAdapter:
         return _said({**message, "content": blocks})
 
     def error(self, head: Head, body: bytes) -> str:
+        assert ("Content-Type", "application/json") in head.headers
         told = json.loads(body)
         assert told["type"] == "error"
         assert told["error"]["type"]

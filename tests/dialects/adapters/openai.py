@@ -112,7 +112,7 @@ class AzureAdapter(ChatAdapter):
 
     dialect: IDialect = Azure(OpenAIChat())
     path = "/openai/deployments/m/chat/completions"
-    query = {"api-version": "2024-10-21"}
+    query: Mapping[str, str] = {"api-version": "2024-10-21"}
 
     def whole(self, body: bytes) -> Said:
         answer = json.loads(body)

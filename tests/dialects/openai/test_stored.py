@@ -179,7 +179,7 @@ class OneTests(SynchronousTestCase):
 
     def test_messages(self) -> None:
         image = {"type": "image_url", "image_url": {"url": "https://example.com"}}
-        messages = [
+        messages: list[dict[str, Any]] = [
             {"role": "system", "content": "Be brief", "name": "Ada"},
             {"role": "user", "content": [{"type": "text", "text": "Look"}, image]},
             {"role": "assistant", "refusal": "No"},
