@@ -197,7 +197,7 @@ class _Contract(SynchronousTestCase):
         for stream in BOTH:
             prompt = self.asked(Wanted(stream=stream))
             one, again, other = (
-                self.acts(prompt, unfold(prompt, reply, WORDS).events, chance)
+                sent(self.acts(prompt, unfold(prompt, reply, WORDS).events, chance))
                 for chance in (stamp(), stamp(), stamp(2))
             )
             self.assertEqual(one, again)
