@@ -43,13 +43,18 @@ class Logprob(Struct, frozen=True, kw_only=True):
 
 
 class Token(Struct, frozen=True, gc=False):
-    """Text of a part, which ends so many ``tokens``; hidden reasoning is one event without text."""
+    """Text of a part, which ends so many ``tokens``; hidden reasoning is one event without text.
+
+    The ``last`` token event of a choice that ends with it may tell the finish reason beforehand;
+    ``ChoiceEnd`` tells it all the same.
+    """
 
     choice: int
     part: int
     text: str
     tokens: int = 1
     logprob: Logprob | None = None
+    last: FinishReason | None = None
 
 
 class PartEnd(Struct, frozen=True, kw_only=True):

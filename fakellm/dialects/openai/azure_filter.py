@@ -14,7 +14,7 @@ from zope.interface import implementer
 from fakellm.dialects.framing import sse_event
 from fakellm.dialects.openai.errors import document_acts
 from fakellm.interfaces import IEncoder
-from fakellm.model.events import Begin, ChoiceEnd, End, Event, Token
+from fakellm.model.events import Begin, ChoiceEnd, End, Event, Failed, Token
 from fakellm.model.prompt import Prompt
 from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Write
@@ -90,24 +90,26 @@ class _Streamed:
         self._encoder = encoder
         first = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}
         first["prompt_filter_results"] = prompts
-        self._first = Write(sse_event(_json.encode(first)))
+        self._first: Write | None = Write(sse_event(_json.encode(first)))
 
     def encode(self, event: Event) -> Iterable[Act]:
         """See `IEncoder`."""
         acts = self._encoder.encode(event)
         match event:
-            case Begin():
-                return [*acts, self._first]
+            case Failed():
+                return acts
             case Token():
-                return _annotated(acts, _SAFE)
+                return self._annotated(acts, _SAFE)
             case ChoiceEnd(finish_reason="content_filter"):
-                return _annotated(acts, _FILTERED)
-        return _annotated(acts, _EMPTY)
+                return self._annotated(acts, _FILTERED)
+        return self._annotated(acts, _EMPTY)
 
-
-def _annotated(acts: Iterable[Act], choice: bytes) -> Iterator[Act]:
-    for act in acts:
-        if isinstance(act, Write):
+    def _annotated(self, acts: Iterable[Act], choice: bytes) -> Iterator[Act]:
+        for act in acts:
+            if not isinstance(act, Write):
+                yield act
+                continue
+            if self._first is not None:  # with what comes first, as a head may wait for that
+                yield self._first
+                self._first = None
             yield Write(act.data.replace(_CHOICE, choice), apart=act.apart, token=act.token)
-        else:
-            yield act

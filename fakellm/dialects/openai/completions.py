@@ -34,11 +34,11 @@ class OpenAICompletions(OpenAIBase):
         self,
         prompt: Prompt,
         stamp: Stamp,
-        framing: Framing = DEFAULT_FRAMING,  # noqa: ARG002 -- no role, and the end alone
+        framing: Framing = DEFAULT_FRAMING,
     ) -> IEncoder:
         """See `IDialect`."""
         if not prompt.stream:
             return CompletionWholeEncoder(prompt, stamp, self.flavour)
         asked: Asked = prompt.wire
-        encoder = CompletionStreamEncoder(prompt, stamp, self.flavour)
+        encoder = CompletionStreamEncoder(prompt, stamp, self.flavour, framing)
         return with_running_usage(encoder, asked.request.stream_options)

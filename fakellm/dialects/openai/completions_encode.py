@@ -37,6 +37,7 @@ from fakellm.model.events import (
     PartBegin,
     Token,
 )
+from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt
 from fakellm.model.reply import FinishReason, Usage
 from fakellm.model.stamp import Stamp
@@ -183,8 +184,16 @@ class CompletionWholeEncoder(_Encoder):
 class CompletionStreamEncoder(_Encoder):
     """Events in, ``text_completion`` server-sent events out."""
 
-    def __init__(self, prompt: Prompt, stamp: Stamp, flavour: Flavour = PLAIN) -> None:
+    def __init__(
+        self,
+        prompt: Prompt,
+        stamp: Stamp,
+        flavour: Flavour = PLAIN,
+        framing: Framing = DEFAULT_FRAMING,
+    ) -> None:
         super().__init__(prompt, stamp, flavour)
+        self._framing = framing
+        self._finished: set[int] = set()
         options = self._asked.request.stream_options
         self._usage = bool(options and options.include_usage)
         self._begun = False
@@ -201,6 +210,8 @@ class CompletionStreamEncoder(_Encoder):
             case ChoiceBegin():
                 return self._echo(event)
             case ChoiceEnd():
+                if event.choice in self._finished:
+                    return ()
                 return (self._chunk(event.choice, "", (), _reason(event.finish_reason)),)
             case Begin():
                 return self._begin(event)
@@ -225,6 +236,10 @@ class CompletionStreamEncoder(_Encoder):
     def _token(self, token: Token) -> Iterable[Act]:
         if not self._is_said(token):
             return ()
+        if token.last is not None and not self._framing.finish_alone:
+            self._finished.add(token.choice)
+            scored = [(token.text, token.logprob)]
+            return (self._chunk(token.choice, token.text, scored, _reason(token.last)),)
         if self._scored:
             return (self._chunk(token.choice, token.text, [(token.text, token.logprob)]),)
         data = b'%b{"text":%b,"index":%d,"logprobs":null,"finish_reason":null}%b' % (
@@ -233,7 +248,7 @@ class CompletionStreamEncoder(_Encoder):
             token.choice,
             self._close,
         )
-        return (Write(data),)
+        return (Write(data, token=True),)
 
     def _chunk(
         self, choice: int, text: str, tokens: Sequence[_Scored], reason: str | None = None

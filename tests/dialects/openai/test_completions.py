@@ -1,6 +1,7 @@
 """Text completions: what is asked, and how it is answered, whole and streamed."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import given, settings
@@ -8,16 +9,22 @@ from hypothesis import strategies as st
 from openai.types import Completion
 from openai.types.completion_create_params import CompletionCreateParamsStreaming
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from fakellm.dialects.framing import SseParser
+from fakellm.dialects.openai.chat_request import StreamOptions
 from fakellm.dialects.openai.completions import OpenAICompletions
 from fakellm.dialects.openai.completions_request import CompletionRequest
 from fakellm.dialects.openai.flavour import VLLM
+from fakellm.dialects.openai.running_usage import with_running_usage
 from fakellm.dialects.openai.token_ids import ids_of, text_of_ids
 from fakellm.interfaces import IDialect, IEncoder
-from fakellm.model.content import Reasoning, Refusal, ToolCall
-from fakellm.model.events import Begin, Failed
-from fakellm.model.reply import Failure
+from fakellm.model.content import Reasoning, Refusal, Text, ToolCall
+from fakellm.model.events import Begin, ChoiceBegin, ChoiceEnd, End, Event, Failed, PartBegin, Token
+from fakellm.model.framing import DEFAULT_FRAMING, Framing
+from fakellm.model.reply import Failure, Usage
+from fakellm.model.timeline import Act, Nothing, Write
 from fakellm.timing.counting import prompt_tokens
 from tests.dialects.openai.requests import anything
 from tests.dialects.openai.texts import (
@@ -261,6 +268,43 @@ class StreamTests(SynchronousTestCase):
             usage = each["usage"]
             self.assertEqual(usage["prompt_tokens"], 3)
             self.assertEqual(usage["total_tokens"], 3 + usage["completion_tokens"])
+
+    def test_usage_so_far_leaves_what_is_no_chunk_as_it_is(self) -> None:
+        @implementer(IEncoder)
+        class Silent:
+            def encode(self, event: Event) -> Iterable[Act]:  # noqa: ARG002 -- whatever it is
+                return (Nothing(),)
+
+        options = StreamOptions(include_usage=True, continuous_usage_stats=True)
+        encoder = with_running_usage(Silent(), options)
+        self.assertEqual([*encoder.encode(Token(0, 0, "a"))], [Nothing()])
+
+    def test_the_end_may_come_with_the_last_token(self) -> None:
+        prompt = asked(DIALECT, {**HELLO, "stream": True, "prompt": ["a", "b"]})
+        for framing, reasons in (
+            (Framing(finish_alone=False), [None, "length"]),
+            (DEFAULT_FRAMING, [None, None, "length"]),
+        ):
+            encoder = DIALECT.encoder(prompt, stamp(), framing)
+            events: list[Event] = [
+                Begin(model="m", prompt_tokens=1),
+                ChoiceBegin(choice=0, parts=()),
+                PartBegin(choice=0, part=0, content=Text(text="ab")),
+                Token(0, 0, "a"),
+                Token(0, 0, "b", 1, None, "length"),
+                ChoiceEnd(choice=0, finish_reason="length"),
+                End(usage=Usage()),
+            ]
+            acts_ = [act for event in events for act in encoder.encode(event)]
+            *told, _ = SseParser().feed(sent(acts_)[1])
+            choices = [json.loads(each.data)["choices"][0] for each in told]
+            self.assertEqual([each["finish_reason"] for each in choices], reasons)
+            self.assertEqual("".join(each["text"] for each in choices), "ab")
+
+    def test_what_may_be_left_out_is_marked(self) -> None:
+        given = acts(DIALECT, asked(DIALECT, {**HELLO, "stream": True}))
+        marks = [act.token for act in given if isinstance(act, Write)]
+        self.assertEqual(marks, [True, True, False, False])
 
     def test_usage_so_far_is_not_told_without_usage(self) -> None:
         told = chunks(DIALECT, {**HELLO, "stream_options": {"continuous_usage_stats": True}})
