@@ -7,7 +7,7 @@ made as they are drawn, and must never be gathered.
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import cycle, islice, takewhile
+from itertools import takewhile
 
 from msgspec import Struct, structs
 
@@ -198,8 +198,8 @@ def _is_filled(pieces: list[_Piece], lacking: int, split: _Split) -> bool:
         return False  # the arguments of a call cannot go on
     if lacking > 0:
         again = split(f" {''.join(last.tokens).strip() or _FILLER}")
-        filled = (*last.tokens, *islice(cycle(again), lacking))
-        pieces[-1:] = [_Piece(last.content, filled)]
+        filled = (again * (lacking // len(again) + 1))[:lacking]
+        pieces[-1:] = [_Piece(last.content, last.tokens + filled)]
     return True
 
 
