@@ -101,7 +101,7 @@ class FakeLLM(MultiService):
         Service.setServiceParent(self._door, self)
         api = Api(
             self._engine,
-            models=self.config.model,
+            prefixes=self.config.prefix,
             max_body=self.config.max_body,
             about=_about(),
             lingering=self._lingering,

@@ -192,10 +192,11 @@ def _pretty(document: bytes) -> str:
 
 
 def _dialect_at(path: str) -> IDialect:
-    dialects: Mapping[str, IDialect] = {each.path: each.dialect for each in registry.ENDPOINTS}
-    if path not in dialects:
-        refuse(f"no endpoint is at {path!r}, but at {', '.join(dialects)}")
-    return dialects[path]
+    dialect = registry.endpoint_at(path)
+    if dialect is None:
+        paths = ", ".join(endpoint.path for endpoint in registry.ENDPOINTS)
+        refuse(f"no endpoint is at {path!r}, but at {paths}")
+    return dialect
 
 
 class _Envelope(msgspec.Struct, frozen=True, kw_only=True):

@@ -412,6 +412,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Setting(help="Refuse request fields that the API does not know.", kind=yes_or_no()),
     ] = False
+    prefix: Annotated[
+        tuple[str, ...],
+        Setting(
+            help="Answer below this path as well, as behind a gateway: /gateway/openai; * is any"
+            " path. May be repeated; in the variable, separated by commas.",
+            kind=texts("a path such as /gateway, or *"),
+        ),
+    ] = ()
     scenario: Annotated[
         tuple[str, ...],
         Setting(

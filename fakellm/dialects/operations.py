@@ -13,10 +13,12 @@ class Operation(Struct, frozen=True, kw_only=True):
     """A method and a path, with ``<name>`` for a variable in it.
 
     ``answer`` gives the acts of a whole answer, all due at once, and ``Keep`` and ``Ask`` among
-    them; it raises `Refused` to refuse. ``dialect`` words what goes wrong.
+    them; it raises `Refused` to refuse. ``dialect`` words what goes wrong. With a ``header``, by
+    its name in lower case, it is for requests that have it, where others have the same path.
     """
 
     method: str
     path: str
     dialect: IDialect
     answer: Callable[[Asked], Iterable[Act]]
+    header: str | None = None

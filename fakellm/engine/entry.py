@@ -109,7 +109,7 @@ class Entry:
             now=now,
         )
         if isinstance(found, Refusal):
-            raise Refused(found.failure(case.dialect, prompt.model))
+            raise Refused(found.failure(case.dialect, prompt.model, case.stamp))
         case.admitted = found
 
     def _note_unknown(self, prompt: Prompt) -> None:

@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from fakellm.interfaces import IDialect
 from fakellm.model.reply import Failure
+from fakellm.model.stamp import Stamp
 from fakellm.model.standing import Exceeded, Standing, Unit
 from fakellm.timing.conduct import LimitSpec
 from fakellm.timing.limit import MICROSECONDS, Limit, compile_limit
@@ -137,7 +138,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     over: Exceeded | None = None
     standings: tuple[Standing, ...] = ()
 
-    def failure(self, dialect: IDialect, model: str) -> Failure:
+    def failure(self, dialect: IDialect, model: str, stamp: Stamp) -> Failure:
         """What the client is told, in its dialect's words."""
         words = dialect.errors
         failure: Failure
@@ -147,7 +148,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
             failure = words.quota_used_up(model)
         else:
             failure = words.too_many_running(self.limit.limit, model)
-        headers = (*failure.headers, *dialect.limit_headers(self.standings))
+        headers = (*failure.headers, *dialect.limit_headers(self.standings, stamp))
         return structs.replace(failure, headers=headers)
 
 

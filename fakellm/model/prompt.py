@@ -73,7 +73,10 @@ class AnswerFormat(Struct, frozen=True, kw_only=True):
 class Prompt(Struct, frozen=True, kw_only=True):
     """A request, decoded.
 
-    ``max_tokens`` bounds each choice. ``logprobs`` is the number of alternatives asked for a token,
+    ``max_tokens`` bounds each choice, and ``min_tokens`` is how many it has at least, whatever the
+    reply. ``plain`` says that the messages are texts by themselves and not turns, and
+    ``given_tokens`` how many tokens they are where the client sent tokens and not words.
+    ``logprobs`` is the number of alternatives asked for a token,
     or ``None`` where no log probabilities are. ``spoken`` says that the answer is wanted as sound.
     ``parallel_tool_calls`` is ``None`` where the client leaves it open.
     ``lasting`` says that the answer goes on when its client has gone, and after its ``Finish``.
@@ -92,6 +95,9 @@ class Prompt(Struct, frozen=True, kw_only=True):
     format: AnswerFormat = AnswerFormat()
     n: int = 1
     max_tokens: int | None = None
+    min_tokens: int = 0
+    plain: bool = False
+    given_tokens: int | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
     logprobs: int | None = None

@@ -31,6 +31,11 @@ _BASE64_CHARACTERS_PER_TOKEN = 2400  # a tenth of a second of 24 kHz speech in a
 
 def prompt_tokens(prompt: Prompt, tokenizer: ITokenizer) -> int:
     """The tokens a prompt is billed for."""
+    if prompt.given_tokens is not None:
+        return prompt.given_tokens
+    if prompt.plain:
+        parts = (part for message in prompt.messages for part in message.parts)
+        return sum(_part(part, tokenizer) for part in parts)
     total = _PER_REPLY + sum(_message(message, tokenizer) for message in prompt.messages)
     for tool in prompt.tools:
         total += tokenizer.count(msgspec.json.encode(tool).decode())

@@ -38,6 +38,11 @@ from fakellm.timing.chunks import cut, without
 from fakellm.timing.counting import prompt_tokens
 from fakellm.timing.logprobs import logprob_of
 
+FILLED_UP_TO = 131_072
+"""Tokens that a reply is made up to, however many are asked for: a model's context, about."""
+
+_FILLER = "and so on"
+
 _Split = Callable[[str], tuple[str, ...]]
 
 
@@ -76,7 +81,8 @@ def unfold(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Unfolded:
     All that can go wrong goes wrong here, and not as the events are drawn.
 
     Args:
-        prompt: bounds the reply with ``max_tokens``, ``stop`` and ``logprobs``.
+        prompt: bounds the reply with ``max_tokens``, ``min_tokens`` and ``stop``, and wants
+            ``logprobs`` of it.
         reply: what is said, all of it.
         tokenizer: cuts it, and counts the prompt.
     """
@@ -188,9 +194,14 @@ def _plan(prompt: Prompt, choice: Choice, split: _Split) -> _Plan:
 def _cut(prompt: Prompt, choice: Choice, split: _Split) -> _Plan:
     pieces: list[_Piece] = []
     left = prompt.max_tokens
+    said = 0
     for part in choice.parts:
-        text, stop = _until_stop(_words(part), prompt.stop if _is_stoppable(part) else ())
+        words = _words(part)
+        text, stop = _until_stop(words, prompt.stop if _is_stoppable(part) else ())
         tokens = split(text)
+        if stop is not None and said + len(tokens) < prompt.min_tokens:
+            stop, tokens = None, split(words)  # a model that has to go on does not stop there
+        said += len(tokens)
         if left is not None:
             if len(tokens) > left:
                 if left or not pieces:  # a part that nothing is left for is not begun
@@ -201,7 +212,27 @@ def _cut(prompt: Prompt, choice: Choice, split: _Split) -> _Plan:
         if stop is not None:
             return _Plan(_with_hidden(pieces, left), "stop", stop)
     reason = choice.finish_reason or _natural_reason(choice)
+    lacking = min(prompt.min_tokens, FILLED_UP_TO) - said
+    if prompt.min_tokens and _is_filled(pieces, lacking, split):
+        if left is not None:
+            left -= max(lacking, 0)
+        reason = "length" if left == 0 else reason
     return _Plan(_with_hidden(pieces, left), reason, None)
+
+
+def _is_filled(pieces: list[_Piece], lacking: int, split: _Split) -> bool:
+    """Have a text go on for as many tokens as it is ``lacking``; whether there is one to do so.
+
+    It says its own words again, as nothing else is sure to be what was wanted.
+    """
+    last = pieces[-1] if pieces else _Piece(Text(text=""), ())
+    if not _is_stoppable(last.content):
+        return False  # the arguments of a call cannot go on
+    if lacking > 0:
+        again = split(f" {''.join(last.tokens).strip() or _FILLER}")
+        filled = (again * (lacking // len(again) + 1))[:lacking]
+        pieces[-1:] = [_Piece(last.content, last.tokens + filled)]
+    return True
 
 
 def _with_hidden(pieces: list[_Piece], left: int | None) -> tuple[_Piece, ...]:

@@ -1,6 +1,6 @@
 """The routes: what Klein dispatches, the registry names, and the engine answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from fakellm.interfaces import IDialect, IWire
 from fakellm.model.reply import Failure
 from fakellm.web import control, cors
 from fakellm.web.control import Control
+from fakellm.web.prefixes import Prefixes
 from fakellm.web.wire import RequestWire, Surroundings, received
 
 _Handler = Callable[..., Any]
@@ -33,7 +34,7 @@ class Api:
 
     Args:
         engine: answers.
-        models: the names of the models on offer.
+        prefixes: what may stand before the paths of the API; ``*`` is anything.
         max_body: bytes that a request's body may have.
         about: what ``GET /`` tells of the server.
         lingering: waits until clients have got what was written.
@@ -45,7 +46,7 @@ class Api:
         self,
         engine: Engine,
         *,
-        models: Sequence[str],
+        prefixes: Sequence[str] = (),
         max_body: int,
         about: dict[str, Any],
         lingering: Lingering,
@@ -55,17 +56,14 @@ class Api:
         self._engine = engine
         self._around = Surroundings(lingering=lingering, door=door, extra=cors.HEADERS)
         self._control = control
-        self._models = models
         self._max_body = max_body
         self._about = about
-        self._lister = registry.DEFAULT
+        self._prefixes = Prefixes(prefixes, registry.roots())
         self._app = Klein()
         for endpoint in registry.ENDPOINTS:
             self._route(endpoint.path, "POST", partial(self._prompt, endpoint.dialect))
-        for operation in registry.OPERATIONS:
-            self._route(operation.path, operation.method, partial(self._operate, operation))
-        self._route("/v1/models", "GET", self._list_models)
-        self._route("/v1/models/<path:name>", "GET", self._show_model)
+        for (path, method), operations in _by_route(registry.OPERATIONS).items():
+            self._route(path, method, partial(self._operate, operations))
         self._route("/health", "GET", self._health)
         self._route("/", "GET", self._root)
         self._app.handle_errors(HTTPException)(cast("Any", self._refused))
@@ -81,13 +79,22 @@ class Api:
         """The way in: a resource that can be mounted anywhere."""
         return ApiResource(self._app.resource(), self._control.resource(), self)
 
+    def step_over_prefix(self, request: Request) -> None:
+        """Count what stands before the API's own path as where it is mounted."""
+        path = request.postpath or []
+        before = self._prefixes.length(path)
+        if before:
+            request.prepath = [*(request.prepath or ()), *path[:before]]
+            request.postpath = path[before:]
+
     def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
-        """Answer with an error in the default dialect's words."""
+        """Answer with an error in the words of the dialect that the client speaks."""
+        dialect = registry.dialect_at(received(request))
         return _sent(
-            request, self._around, lambda wire: self._engine.refuse(self._lister, failure, wire)
+            request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
         )
 
-    def _prompt(self, dialect: IDialect, request: Request) -> Deferred[None]:
+    def _prompt(self, dialect: IDialect, request: Request, **_: str) -> Deferred[None]:
         asked = received(request)
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
@@ -101,14 +108,21 @@ class Api:
             lambda wire: self._engine.answer(dialect, asked, wire, arrived=arrived),
         )
 
-    def _operate(self, operation: Operation, request: Request, **found: str) -> Deferred[None]:
+    def _operate(
+        self, operations: Sequence[Operation], request: Request, **found: str
+    ) -> Deferred[None]:
         asked = received(request)
+        operation = next(
+            (each for each in operations if each.header is None or each.header in asked.headers),
+            None,
+        )
+        if operation is None:
+            return self.refuse(request, registry.spoken_by(asked).errors.not_found(asked))
+        dialect = operation.dialect
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
-            failure = operation.dialect.errors.too_large(self._max_body)
+            failure = dialect.errors.too_large(self._max_body)
             return _sent(
-                request,
-                self._around,
-                lambda wire: self._engine.refuse(operation.dialect, failure, wire),
+                request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
             )
         return _sent(
             request,
@@ -116,34 +130,15 @@ class Api:
             lambda wire: self._engine.operate(operation, found, asked, wire),
         )
 
-    def _list_models(self, request: Request) -> Deferred[None]:
-        if request.getHeader("anthropic-version"):
-            return self._operate(registry.MODEL_OPERATIONS[0], request)
-        return self._let_in(request) or self._show(request, self._lister.model_list(self._models))
-
-    def _show_model(self, request: Request, name: str) -> Deferred[None]:
-        if request.getHeader("anthropic-version"):
-            return self._operate(registry.MODEL_OPERATIONS[1], request, name=name)
-        barred = self._let_in(request)
-        if barred is not None:
-            return barred
-        if name not in self._models:
-            return self.refuse(request, self._lister.errors.unknown_model(name))
-        return self._show(request, self._lister.model_card(name))
-
     def _health(self, request: Request) -> Deferred[None]:
         return self._show(request, msgspec.json.encode(self._engine.health()))
 
     def _root(self, request: Request) -> Deferred[None]:
         return self._show(request, msgspec.json.encode(self._about))
 
-    def _let_in(self, request: Request) -> Deferred[None] | None:
-        barred = self._engine.barred(self._lister, received(request))
-        return None if barred is None else self.refuse(request, barred)
-
     def _show(self, request: Request, body: bytes) -> Deferred[None]:
         return _sent(
-            request, self._around, lambda wire: self._engine.document(self._lister, body, wire)
+            request, self._around, lambda wire: self._engine.document(registry.DEFAULT, body, wire)
         )
 
     def _refused(self, request: Request, failure: TwistedFailure) -> Deferred[None]:
@@ -153,11 +148,22 @@ class Api:
         return Deferred()
 
     def _refuse_unrouted(self, request: Request, failure: TwistedFailure) -> Deferred[None]:
-        asked, errors = received(request), self._lister.errors
+        asked = received(request)
+        errors = registry.dialect_at(asked).errors
         match failure.value:
             case MethodNotAllowed(valid_methods=methods):
                 return self.refuse(request, errors.not_allowed(asked, sorted(methods or ())))
         return self.refuse(request, errors.not_found(asked))
+
+
+def _by_route(
+    operations: Iterable[Operation],
+) -> Mapping[tuple[str, str], Sequence[Operation]]:
+    """Operations by path and method."""
+    found: dict[tuple[str, str], list[Operation]] = {}
+    for each in operations:
+        found.setdefault((each.path, each.method), []).append(each)
+    return found
 
 
 def _sent(
@@ -201,6 +207,7 @@ class ApiResource(Resource):
             cors.answer_preflight(request)
             request.finish()
             return NOT_DONE_YET
+        self._api.step_over_prefix(request)
         try:
             # all that Klein decodes, and answers in words of its own where it cannot
             names = [*(request.prepath or ()), *(request.postpath or ())]

@@ -327,7 +327,7 @@ class KeysTests(BadRequestTestCase):
 
 class RoutesTests(BadRequestTestCase):
     def test_unknown_paths(self) -> None:
-        for path in ["/nonesuch", "/v1", "/v1/", "/v1/completions", "/v1/chat", "/index.html",
+        for path in ["/nonesuch", "/v1", "/v1/", "/v1/nonesuch", "/v1/chat", "/index.html",
                      "/v1/chat/completions/", "/v1//chat/completions", "/v1/models/", "/..",
                      "/v1/../health", "/%", "/%zz", "/health%00", "/favicon.ico", "/HEALTH",
                      "/%0d%0aSet-Cookie:%20a"]:  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 import msgspec
+from msgspec import structs
 
 from fakellm.dialects.anthropic import batches, models
 from fakellm.dialects.anthropic.decode import check_version, decode_body, decode_messages_request
@@ -178,8 +179,11 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 """At paths that are Anthropic's alone."""
 
-MODEL_OPERATIONS: tuple[Operation, ...] = (
-    _operation("GET", "/v1/models", list_models),
-    _operation("GET", "/v1/models/<path:name>", show_model),
+MODEL_OPERATIONS: tuple[Operation, ...] = tuple(
+    structs.replace(each, header="anthropic-version")
+    for each in (
+        _operation("GET", "/v1/models", list_models),
+        _operation("GET", "/v1/models/<path:name>", show_model),
+    )
 )
-"""At paths that others have too: for requests with the header ``anthropic-version``."""
+"""At paths that others have too."""

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
-from fakellm.dialects import invalid
 from fakellm.dialects.openai import chat_request as wire
+from fakellm.dialects.openai.bodies import decode_body
+from fakellm.dialects.openai.bounds import least_tokens
 from fakellm.dialects.openai.chat_messages import decode_messages, text_of
 from fakellm.dialects.openai.errors import refuse, shown
-from fakellm.dialects.openai.problem_words import problem_words
+from fakellm.dialects.openai.flavour import PLAIN, Flavour
 from fakellm.model import content
 from fakellm.model.prompt import (
     AnswerFormat,
@@ -19,12 +18,14 @@ from fakellm.model.prompt import (
     ToolChoice,
 )
 
-_KNOWN = frozenset(wire.ChatRequest.__struct_fields__)
-_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
 
 def decode_chat(
-    received: Received, *, dialect: str, strict: bool, api_key: str | None = None
+    received: Received,
+    *,
+    dialect: str,
+    strict: bool,
+    api_key: str | None = None,
+    flavour: Flavour = PLAIN,
 ) -> Prompt:
     """What a chat completions request asks.
 
@@ -33,19 +34,12 @@ def decode_chat(
         dialect: the name that the prompt shall bear.
         strict: also refuse unknown arguments, and ``json_object`` without the word "json".
         api_key: the API key that the request bears.
+        flavour: whose arguments are known.
 
     Raises:
         Refused: the body is not what the API takes.
     """
-    try:
-        request: wire.ChatRequest = invalid.decode(received.body, wire.ChatRequest)
-    except invalid.Invalid as error:
-        raise problem_words(error.problem) from None
-    # A body that decodes is an object, and one pass over its keys costs next to nothing.
-    unknown = tuple(key for key in _keys.decode(received.body) if key not in _KNOWN)
-    if strict and unknown:
-        name = shown(unknown[0])
-        raise refuse(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
+    request, unknown = decode_body(received.body, wire.ChatRequest, strict=strict, flavour=flavour)
     _check_combinations(request)
     tools = _tools(request)
     choice = _tool_choice(request, tools)
@@ -53,6 +47,7 @@ def decode_chat(
     answer_format = _answer_format(request)
     if strict and answer_format.kind == "json_object":
         _check_json_word(messages)
+    max_tokens = request.max_completion_tokens or request.max_tokens
     return Prompt(
         dialect=dialect,
         endpoint="chat.completions",
@@ -64,7 +59,8 @@ def decode_chat(
         parallel_tool_calls=request.parallel_tool_calls,
         format=answer_format,
         n=request.n or 1,
-        max_tokens=request.max_completion_tokens or request.max_tokens,
+        max_tokens=max_tokens,
+        min_tokens=least_tokens(request.min_tokens, max_tokens, ignore_eos=request.ignore_eos),
         stop=_stop(request.stop),
         seed=request.seed,
         logprobs=(request.top_logprobs or 0) if request.logprobs else None,

@@ -214,6 +214,7 @@ class JsonSchemaFormat(Struct, frozen=True, kw_only=True, tag_field="type", tag=
 class StreamOptions(Struct, frozen=True, kw_only=True):
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
+    continuous_usage_stats: bool | None = None  # vLLM's
 
 
 class CustomVoice(Struct, frozen=True, kw_only=True):
@@ -324,3 +325,6 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     user: str | None = None
     functions: Annotated[list[Function], Meta(min_length=1, max_length=128)] | None = None
     function_call: Literal["none", "auto"] | Named | None = None
+    # not the API's own, but of servers that speak its format
+    ignore_eos: bool | None = None
+    min_tokens: Annotated[int, Meta(ge=0)] | None = None

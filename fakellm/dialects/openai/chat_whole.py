@@ -89,6 +89,11 @@ class ChatWholeEncoder:
         return ()
 
     def _end(self, usage: Usage) -> Iterable[Act]:
+        answer = _json.encode(self.completion(usage))
+        return document_acts(answer, self._stamp, self._begun.headers)
+
+    def completion(self, usage: Usage) -> dict[str, Any]:
+        """The completion, of all events but the last, which has its ``usage``."""
         answer: dict[str, Any] = {
             "id": self._begun.id or self._stamp.unique("chatcmpl-", 29),
             "object": "chat.completion",
@@ -103,7 +108,7 @@ class ChatWholeEncoder:
             answer["metadata"] = self._request.metadata
         if self._request.moderation is not None:
             answer["moderation"] = moderation_object(self._request.moderation.model)
-        return document_acts(_json.encode(answer), self._stamp, self._begun.headers)
+        return answer
 
     def _choice(self, index: int, choice: _ChoiceSoFar) -> dict[str, Any]:
         return {

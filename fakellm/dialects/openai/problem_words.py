@@ -82,7 +82,7 @@ _BOUNDS = {
 def _bound_words(problem: Problem) -> Refused:
     sign, said, code = _BOUNDS[problem.kind]
     name = _EXPECTED[problem.type]
-    found = None if problem.got is None else _number(problem.got)
+    found = None if problem.got is None else number_words(problem.got)
     expected = f"a value {sign} {problem.expected[0]}"
     return _broken(problem, f"{name} {said}", expected, found, f"{name}_{code}")
 
@@ -154,7 +154,8 @@ def _listed(items: Sequence[str]) -> str:
 _DIGITS_AT_MOST = 40
 
 
-def _number(value: float) -> str:
+def number_words(value: float) -> str:
+    """A number, as far as a message has room for it."""
     # Python refuses to write thousands of digits, and nobody reads them.
     if isinstance(value, int) and abs(value) >= 10**_DIGITS_AT_MOST:
         return f"a number of more than {_DIGITS_AT_MOST} digits"

@@ -28,7 +28,7 @@ class InterfacesTests(SynchronousTestCase):
             verifyObject(IEncoder, CHAT.encoder(prompt_of(stream=stream), stamp()))
 
     def test_it_answers_at_the_path_of_chat_completions_and_where_nobody_else_does(self) -> None:
-        endpoint, *_ = registry.ENDPOINTS
+        endpoint = registry.ENDPOINTS[0]
         self.assertEqual(endpoint.path, "/v1/chat/completions")
         self.assertIs(endpoint.dialect, registry.DEFAULT)
         self.assertIsInstance(registry.DEFAULT, OpenAIChat)

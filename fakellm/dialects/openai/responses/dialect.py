@@ -60,9 +60,11 @@ class OpenAIResponses:
             return BackgroundEncoder(prompt, stamp)
         return ResponseWholeEncoder(prompt, stamp)
 
-    def limit_headers(self, standings: Sequence[Standing]) -> tuple[tuple[str, str], ...]:
+    def limit_headers(
+        self, standings: Sequence[Standing], stamp: Stamp
+    ) -> tuple[tuple[str, str], ...]:
         """See `IDialect`."""
-        return self._shared.limit_headers(standings)
+        return self._shared.limit_headers(standings, stamp)
 
     def failure(self, failure: Failure, stamp: Stamp) -> tuple[Act, ...]:
         """See `IDialect`."""

@@ -1,0 +1,1 @@
+"""How the contract suite asks each dialect for things, and reads its answers back."""
