@@ -206,7 +206,7 @@ class BrowserTests(MemoryTestCase):
             self.ask(stream=True),
             self.ask(n=0),
             self.ask(**saying("[429]")),
-            self.request("GET", CHAT),
+            self.request("PUT", CHAT),
             self.request("GET", "/nonesuch"),
             self.request("GET", "/v1/models"),
             self.request("GET", "/health"),
@@ -261,10 +261,11 @@ class OtherPathTests(MemoryTestCase):
 
     def test_a_wrong_method_is_told_the_right_one(self) -> None:
         for method, path, allowed in (
-            ("GET", CHAT, "POST"),
-            ("PUT", CHAT, "POST"),
+            ("DELETE", CHAT, "GET, HEAD, POST"),
+            ("PUT", CHAT, "GET, HEAD, POST"),
             ("POST", "/v1/models", "GET, HEAD"),
-            ("DELETE", "/v1/models/fake-model", "GET, HEAD"),
+            ("PUT", "/v1/models/fake-model", "DELETE, GET, HEAD"),
+            ("GET", "/v1/embeddings", "POST"),
         ):
             answer = self.request(method, path)
             self.assertEqual((answer.status, answer.header("allow")), (405, allowed))
@@ -482,7 +483,7 @@ class LiveTests(LiveTestCase):
 
     async def test_a_path_that_is_no_text_and_one_that_is_not_there(self) -> None:
         url = self.serve()
-        for path, status in (("/%ff", 400), ("/nonesuch", 404), (CHAT, 405)):
+        for path, status in (("/%ff", 400), ("/nonesuch", 404), ("/v1/embeddings", 405)):
             response = await self.client.get(f"{url}{path}")
             self.assertEqual(response.code, status)
             self.assertEqual([*(await response.json())], ["error"])

@@ -83,9 +83,8 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 _PATTERNS = tuple((_pattern(endpoint.path), endpoint.dialect) for endpoint in ENDPOINTS)
-_ROOTS = frozenset(
-    each.path.split("/")[1] for each in (*ENDPOINTS, *OPERATIONS) if each.path != "/"
-)
+_PATHS = (*(each.path for each in ENDPOINTS), *(each.path for each in OPERATIONS))
+_ROOTS = frozenset(path.split("/")[1] for path in _PATHS)
 
 
 def endpoint_at(path: str) -> IDialect | None:

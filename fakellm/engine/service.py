@@ -367,6 +367,15 @@ class Engine:
 
 def _until_left(player: Player) -> Deferred[None]:
     """Fires when an answer that lasts has ended; cancelled, its client has gone, and it goes on."""
-    until: Deferred[None] = Deferred(lambda _: player.stop())
-    player.done.addBoth(lambda _: None if until.called else until.callback(None))
+
+    def fire() -> None:
+        if not until.called:
+            until.callback(None)
+
+    def left(_: Deferred[None]) -> None:
+        player.stop()
+        fire()
+
+    until: Deferred[None] = Deferred(left)
+    player.done.addBoth(lambda _: fire())
     return until

@@ -329,20 +329,13 @@ _SCENARIOS: dict[str, type[_Contract]] = {
 }
 
 
-def make_dialect_tests(make: Callable[[], Adapter], *, skip: str = "") -> type[SynchronousTestCase]:
+def make_dialect_tests(make: Callable[[], Adapter], module: str) -> type[SynchronousTestCase]:
     """The tests of a dialect.
 
     Args:
         make: makes its adapter.
-        skip: why they are not run, if they are not.
+        module: where they are, under the adapter's name with ``Tests`` for ``Adapter``.
     """
-    if skip:
-
-        class Skipped(SynchronousTestCase):
-            def test_contract(self) -> None:
-                self.skipTest(skip)
-
-        return Skipped
 
     # hypothesis wants a function of its own for each class
     class Anything(_Contract):
@@ -369,4 +362,6 @@ def make_dialect_tests(make: Callable[[], Adapter], *, skip: str = "") -> type[S
 
     adapter = make()
     bases = (*(_SCENARIOS[name] for name in sorted(adapter.can)), Anything)
-    return type(type(adapter).__name__, bases, {"adapter": adapter, "__module__": __name__})
+    name = type(adapter).__name__.replace("Adapter", "Tests")
+    # by these names runners of several processes find the tests again
+    return type(name, bases, {"adapter": adapter, "__module__": module})

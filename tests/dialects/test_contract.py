@@ -1,17 +1,12 @@
-"""The contract suite, for every dialect there is."""
+"""The contract, held by every dialect."""
 
-from tests.dialects.adapters import anthropic, responses
 from tests.dialects.adapters.anthropic import AnthropicAdapter
 from tests.dialects.adapters.openai import AzureAdapter, ChatAdapter, CompletionAdapter
 from tests.dialects.adapters.responses import ResponsesAdapter
 from tests.dialects.contract import make_dialect_tests
 
-ChatTests = make_dialect_tests(ChatAdapter)
-AzureTests = make_dialect_tests(AzureAdapter)
-CompletionTests = make_dialect_tests(CompletionAdapter)
-ResponsesTests = make_dialect_tests(
-    ResponsesAdapter, skip="" if responses.DIALECT else "there are no responses yet"
-)
-AnthropicTests = make_dialect_tests(
-    AnthropicAdapter, skip="" if anthropic.DIALECT else "there are no messages of Anthropic's yet"
-)
+ChatTests = make_dialect_tests(ChatAdapter, __name__)
+AzureTests = make_dialect_tests(AzureAdapter, __name__)
+CompletionTests = make_dialect_tests(CompletionAdapter, __name__)
+ResponsesTests = make_dialect_tests(ResponsesAdapter, __name__)
+AnthropicTests = make_dialect_tests(AnthropicAdapter, __name__)

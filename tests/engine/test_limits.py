@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.engine.limits import BUCKETS_AT_MOST, Admitted, Limits, Refusal
+from fakellm.model.stamp import Stamp
 from fakellm.model.standing import Exceeded, Standing
 from fakellm.timing.conduct import LimitSpec
 from fakellm.timing.durations import BadDuration
@@ -16,6 +17,7 @@ from tests.engine.plain import PlainDialect
 few = settings(deadline=None, derandomize=True, max_examples=300, database=None)
 
 MINUTE = 60.0
+STAMP = Stamp(seed=0, number=1, created=0, fingerprint="fp_0")
 
 
 def limits_of(*specs: dict[str, Any]) -> Limits:
@@ -160,7 +162,7 @@ class QuotaTests(LimitsTestCase):
         for now in (0.0, 1e9):
             refusal = self.refused(limits, now, tokens=41)
             self.assertIsNone(refusal.over)
-            self.assertEqual(refusal.failure(PlainDialect(), "m").message, "m: quota")
+            self.assertEqual(refusal.failure(PlainDialect(), "m", STAMP).message, "m: quota")
         self.assertEqual(self.passes(limits, tokens=40).standings, ())
 
     def test_of_requests_too(self) -> None:
@@ -175,7 +177,7 @@ class ConcurrencyTests(LimitsTestCase):
         first, _ = self.passes(limits), self.passes(limits)
         refusal = self.refused(limits)
         self.assertEqual((refusal.over, refusal.standings), (None, ()))
-        self.assertEqual(refusal.failure(PlainDialect(), "m").message, "m: 2 running")
+        self.assertEqual(refusal.failure(PlainDialect(), "m", STAMP).message, "m: 2 running")
         first.end(None, 0.0)
         first.end(None, 0.0)
         self.assertEqual(self.passes(limits).standings, ())
@@ -255,7 +257,7 @@ class SeveralTests(LimitsTestCase):
     def test_the_failure_bears_the_headers_of_the_dialect(self) -> None:
         limits = limits_of({"requests": 1}, {"tokens": 9})
         self.passes(limits, tokens=5)
-        failure = self.refused(limits, tokens=4).failure(PlainDialect(), "m")
+        failure = self.refused(limits, tokens=4).failure(PlainDialect(), "m", STAMP)
         self.assertEqual(failure.message, "m: requests: 1 of 1 used")
         self.assertEqual(failure.headers, (("requests", "0 of 1"), ("tokens", "4 of 9")))
 
@@ -277,7 +279,7 @@ class SeveralTests(LimitsTestCase):
                 limits = limits_of(*written)
                 self.passes(limits)
                 refusal = self.refused(limits, tokens=6)
-                self.assertEqual(refusal.failure(dialect, "m").message, told)
+                self.assertEqual(refusal.failure(dialect, "m", STAMP).message, told)
         self.assertEqual(refusal.over and refusal.over.retry_after, 20.0)
 
 

@@ -344,9 +344,10 @@ class RoutesTests(BadRequestTestCase):
 
     def test_wrong_methods_are_told_the_right_ones(self) -> None:
         for path, allowed, methods in [
-            (CHAT, "POST", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "BREW"]),
+            ("/v1/embeddings", "POST", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "BREW"]),
+            (CHAT, "GET, HEAD, POST", ["PUT", "PATCH", "DELETE", "TRACE", "BREW"]),
             ("/v1/models", "GET, HEAD", ["POST", "PUT", "DELETE", "BREW"]),
-            ("/v1/models/fake-model", "GET, HEAD", ["POST", "DELETE"]),
+            ("/v1/models/fake-model", "DELETE, GET, HEAD", ["POST", "PUT"]),
             ("/health", "GET, HEAD", ["POST", "DELETE"]),
             ("/", "GET, HEAD", ["POST"]),
         ]:

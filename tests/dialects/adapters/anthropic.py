@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fakellm.dialects.anthropic.messages import AnthropicMessages
 from fakellm.interfaces import IDialect
 from fakellm.model.reply import FinishReason
 from fakellm.model.timeline import Head
@@ -14,7 +15,6 @@ from tests.dialects.adapters.base import (
     Said,
     Wanted,
     events_of,
-    imported,
 )
 
 _TEXTS = {
@@ -23,8 +23,6 @@ _TEXTS = {
     "thinking_delta": "thinking",
     "signature_delta": "signature",
 }
-
-DIALECT = imported("fakellm.dialects.anthropic.messages:AnthropicMessages")
 
 
 class AnthropicAdapter:
@@ -42,7 +40,7 @@ class AnthropicAdapter:
     }
 
     def __init__(self) -> None:
-        self.dialect: IDialect = DIALECT()
+        self.dialect: IDialect = AnthropicMessages()
 
     def body(self, wanted: Wanted) -> dict[str, Any]:
         messages: list[dict[str, Any]] = [{"role": "user", "content": wanted.text}]

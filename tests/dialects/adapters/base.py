@@ -1,6 +1,5 @@
 """What the contract suite wants of a dialect, and what it reads of an answer, in nobody's words."""
 
-import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -88,15 +87,6 @@ class Adapter(Protocol):
 def events_of(body: bytes) -> Sequence[SseEvent]:
     """The events of a stream."""
     return SseParser().feed(body)
-
-
-def imported(name: str) -> Any:
-    """A class by ``module:name``; ``None`` while there is no such module."""
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError:
-        return None
 
 
 def data_of(events: Sequence[SseEvent]) -> Iterator[Any]:

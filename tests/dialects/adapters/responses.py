@@ -6,6 +6,7 @@ from typing import Any
 
 from openai.types.responses import Response
 
+from fakellm.dialects.openai.responses.dialect import OpenAIResponses
 from fakellm.interfaces import IDialect
 from fakellm.model.reply import FinishReason
 from fakellm.model.timeline import Head
@@ -16,11 +17,9 @@ from tests.dialects.adapters.base import (
     Said,
     Wanted,
     events_of,
-    imported,
 )
 from tests.dialects.adapters.openai import error_of
 
-DIALECT = imported("fakellm.dialects.openai.responses.dialect:OpenAIResponses")
 _ENDS = ("response.completed", "response.incomplete")
 
 
@@ -39,7 +38,7 @@ class ResponsesAdapter:
     }
 
     def __init__(self) -> None:
-        self.dialect: IDialect = DIALECT()
+        self.dialect: IDialect = OpenAIResponses()
 
     def body(self, wanted: Wanted) -> dict[str, Any]:
         items: list[dict[str, Any]] = [{"role": "user", "content": wanted.text}]

@@ -138,7 +138,7 @@ class AnswerTests(SynchronousTestCase):
 
     def test_the_rest_is_openais(self) -> None:
         self.assertEqual(CHAT.document(b"{}", stamp()), OpenAIChat().document(b"{}", stamp()))
-        self.assertEqual(CHAT.limit_headers([]), ())
+        self.assertEqual(CHAT.limit_headers([], stamp()), ())
 
 
 class ErrorTests(SynchronousTestCase):

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.dialects.openai.limits import limit_headers, named, spelled, waiting_headers
 from fakellm.model.standing import Exceeded, Standing, Unit
+from tests.dialects.openai.answering import stamp
 
 few = settings(deadline=None, derandomize=True, max_examples=300, database=None)
 
@@ -92,7 +93,7 @@ class HeadersTests(SynchronousTestCase):
             ("x-ratelimit-reset-tokens", "6ms"),
         )
         self.assertEqual(limit_headers(self.STANDINGS), expected)
-        self.assertEqual(OpenAIChat().limit_headers(self.STANDINGS), expected)
+        self.assertEqual(OpenAIChat().limit_headers(self.STANDINGS, stamp()), expected)
 
     def test_without_limits_there_are_none(self) -> None:
         self.assertEqual(limit_headers(()), ())

@@ -16,8 +16,8 @@ from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Head, Keep, Write
 from fakellm.timing.tokens import tokenizer
 from fakellm.timing.unfold import unfold
-from tests import sdk
 from tests.dialects.openai.answering import CREATED
+from tests.undeclared import undeclared
 
 WORDS = tokenizer("words")
 
@@ -129,4 +129,4 @@ def keep(given: Iterable[Act], shelf: Shelf) -> None:
 def strictly(record: Any, value: Any) -> None:
     """Check that a value is exactly what a type of the SDK's declares."""
     found = record.model_validate_json(json.dumps(value), strict=True)
-    assert not [*sdk.undeclared(found)], [*sdk.undeclared(found)]
+    assert not [*undeclared(found)], [*undeclared(found)]

@@ -20,7 +20,7 @@ from fakellm.model.stamp import Stamp
 from fakellm.model.timeline import Act, Amend, Finish, Head, Keep, Nothing, Write
 from fakellm.timing.tokens import tokenizer
 from fakellm.timing.unfold import unfold
-from tests.sdk import undeclared
+from tests.undeclared import undeclared
 
 HELLO: dict[str, Any] = {"model": "m", "input": "Say something"}
 CREATED = 1_700_000_000
@@ -76,10 +76,8 @@ def keep(acts: Iterable[Act], shelf: Shelf) -> list[Act]:
     """Keep what is to be kept; the acts that are left and do something."""
     left: list[Act] = []
     for act in acts:
-        if isinstance(act, Keep):
+        if isinstance(act, Keep | Amend):
             shelf.put(act)
-        elif isinstance(act, Amend):
-            shelf.amend(act)
         elif not isinstance(act, Nothing):
             left.append(act)
     return left

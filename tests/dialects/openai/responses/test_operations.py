@@ -29,7 +29,8 @@ from tests.dialects.openai.responses.answering import (
     stamp,
     whole_of,
 )
-from tests.sdk import published, undeclared
+from tests.sdk import published
+from tests.undeclared import undeclared
 
 HELLO = reply(Text(text="hello world"))
 

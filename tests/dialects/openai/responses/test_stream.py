@@ -358,7 +358,7 @@ class DialectTests(SynchronousTestCase):
 
     def test_it_shares_with_chat_completions_what_is_no_answer(self) -> None:
         chat = OpenAIChat()
-        self.assertEqual(DIALECT.limit_headers([]), chat.limit_headers([]))
+        self.assertEqual(DIALECT.limit_headers([], stamp()), chat.limit_headers([], stamp()))
         failure = Failure(status=500)
         self.assertEqual(DIALECT.failure(failure, stamp()), chat.failure(failure, stamp()))
         self.assertEqual(DIALECT.document(b"{}", stamp()), chat.document(b"{}", stamp()))
