@@ -6,6 +6,7 @@ It blocks in a thread of its own, as the clients of many users do, while the tes
 import re
 import socket
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any
 
 from twisted.internet import reactor
@@ -85,6 +86,11 @@ class Onlooker:
         self._tell()
         return told
 
+    def more(self) -> Deferred[None]:
+        """Fires once more has come than has by now, or nothing more will."""
+        size = len(self.received)
+        return self.until(lambda data: len(data) > size)
+
     def leave(self) -> None:
         """Close the connection, whatever has come."""
         assert self._socket is not None
@@ -118,12 +124,13 @@ class Onlooker:
     @property
     def body(self) -> bytes:
         """The body as far as it came."""
-        rest = split(self.received)[2] if self.received else b""
-        if self.received and b"transfer-encoding" in self.headers:
-            sound, cut = _dechunked(rest)
-            begun = _SIZE.match(cut)
-            return b"".join(sound) + (cut[begun.end() :] if begun else b"")
-        return rest
+        return _body(self.received)
+
+    @property
+    def cuts(self) -> set[int]:
+        """How much of the body had come after each piece."""
+        ends = accumulate(map(len, self.pieces))
+        return {len(_body(self.received[:end])) for end in ends}
 
     @property
     def is_whole(self) -> bool:
@@ -131,6 +138,16 @@ class Onlooker:
         if b"transfer-encoding" in self.headers:
             return self.chunks[-1:] == [b""] and not self.rest
         return len(self.body) == int(self.headers[b"content-length"])
+
+
+def _body(received: bytes) -> bytes:
+    """The body in what was received, as far as it came."""
+    head, _, rest = received.partition(b"\r\n\r\n")
+    if b"\r\nTransfer-Encoding: chunked" not in head:
+        return rest
+    sound, cut = _dechunked(rest)
+    begun = _SIZE.match(cut)
+    return b"".join(sound) + (cut[begun.end() :].removesuffix(b"\r\n") if begun else b"")
 
 
 def _dechunked(data: bytes) -> tuple[list[bytes], bytes]:
@@ -198,6 +215,15 @@ class OnlookerTestCase(LiveTestCase):
         """Wait until the server has the request."""
         while not (self.server._engine.running or onlooker.pieces or onlooker.how):
             await turn()
+
+    async def step(self, onlooker: Onlooker) -> bool:
+        """Let time pass until something comes; whether anything is still to come."""
+        more = onlooker.more()
+        before = self.clock.seconds()
+        self.clock.next()
+        if self.clock.seconds() > before:
+            await more
+        return bool(self.clock.pending)
 
     async def faults(self) -> dict[str, int]:
         """The faults that the server counted."""
