@@ -122,6 +122,9 @@ class FakeServer(MultiService):
     def reload(self) -> None:
         self.reloads += 1
 
+    def tidying(self) -> None:
+        """There is nothing to tidy up."""
+
 
 class MakeServiceTests(SynchronousTestCase):
     """`makeService` hands the settings to FakeLLM and watches over it."""

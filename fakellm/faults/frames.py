@@ -137,7 +137,7 @@ def _cut_up(
 
 def _piece(act: Act, begin: int, end: int | None) -> Write:
     assert isinstance(act, Write)  # noqa: S101 -- nothing else is cut
-    return Write(act.data[begin:end], apart=True, token=act.token)
+    return Write(act.data[begin:end], apart=True)  # no token: all pieces are needed
 
 
 class Stream:

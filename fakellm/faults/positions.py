@@ -89,11 +89,11 @@ def struck(
 
 
 def cut(write: Write, at: int, *, apart: bool = False) -> tuple[Write, Write]:
-    """A chunk in two."""
+    """A chunk in two, of which neither may be left out."""
     apart = apart or write.apart
     return (
-        Write(write.data[:at], apart=apart, token=write.token),
-        Write(write.data[at:], apart=apart, token=write.token),
+        Write(write.data[:at], apart=apart),
+        Write(write.data[at:], apart=apart),
     )
 
 

@@ -77,6 +77,15 @@ class _Point:
 Noted = Callable[[], None]
 
 
+def _unannounced(paced: Iterator[Paced]) -> Iterator[Paced]:
+    """The answer without tokens that tell the finish reason beforehand, as it may change."""
+    for at, event in paced:
+        if isinstance(event, Token) and event.last is not None:
+            yield at, structs.replace(event, last=None)
+        else:
+            yield at, event
+
+
 def error(
     paced: Iterator[Paced], fault: Fault, failure: Failure, progress: Progress, speed: float,
     noted: Noted,
@@ -104,7 +113,7 @@ def error(
 
 def no_finish_reason(paced: Iterator[Paced], noted: Noted) -> Iterator[Paced]:
     """The answer without its finish reasons."""
-    for at, event in paced:
+    for at, event in _unannounced(paced):
         if isinstance(event, ChoiceEnd):
             noted()
         else:
@@ -115,6 +124,7 @@ def content_filter(
     paced: Iterator[Paced], fault: Fault, progress: Progress, speed: float, noted: Noted
 ) -> Iterator[Paced]:
     """The answer up to a filter, which stops it before its last choice ends at the latest."""
+    paced = _unannounced(paced)
     point = _Point(fault, progress, speed)
     said = _Said()
     last = 0.0
@@ -188,7 +198,7 @@ def oversized(
     first = last = later = 0.0
     said = 0
     added = 0
-    for at, event in paced:
+    for at, event in _unannounced(paced):
         match event:
             case ChoiceBegin(choice=0, parts=parts):
                 texts = [index for index, part in enumerate(parts) if isinstance(part, Text)]

@@ -22,4 +22,4 @@ def throttled(steps: Steps, rate: float, noted: Callable[[], None]) -> Steps:
         for begin in range(0, len(act.data), size):
             piece = act.data[begin : begin + size]
             free += len(piece) / rate
-            yield free, Write(piece, act.apart, act.token), tokens
+            yield free, Write(piece, act.apart), tokens  # no token: all pieces are needed

@@ -19,10 +19,8 @@ from fakellm.scenarios.yaml_text import HOLE
 from fakellm.timing.conduct import LimitSpec, LoadSpec
 from fakellm.timing.distributions import ConstantSpec, ReadText
 from fakellm.timing.durations import BadDuration, parse_duration
+from fakellm.timing.limit import EVER
 from fakellm.timing.pace import TimingSpec, compile_timing
-
-EVER = "ever"
-"""The window of a quota, which never ends."""
 
 LIMITS = ("requests", "tokens", "concurrent")
 """What a limit may be of, each by its key."""
@@ -159,12 +157,9 @@ class ConductChecker:
         if len(given) != 1:
             those = " and ".join(f"`{name}`" for name in given) or "none"
             self._wrong(path, f"a limit is one of {', '.join(LIMITS)}, and this is {those}")
-        elif limit.per is None:
-            if given != ["concurrent"]:
-                self._wrong(path, f"`{given[0]}` needs `per`, such as per: 1m, or per: ever")
-        elif given == ["concurrent"]:
+        elif limit.per is not None and given == ["concurrent"]:
             self._wrong((*path, "per"), "`concurrent` takes no `per`", key=True)
-        elif limit.per != EVER:
+        elif limit.per is not None and limit.per != EVER:
             self._window(limit.per, (*path, "per"))
 
     def _window(self, per: ConstantSpec, path: Path) -> None:

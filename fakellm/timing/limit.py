@@ -91,7 +91,6 @@ def _window(unit: Counted, per: ConstantSpec | None) -> int | None:
         seconds = parse_duration(per)
     except BadDuration as error:
         raise BadDuration(f"per: {error}, nor {EVER}") from None
-    window = round(seconds * MICROSECONDS)
-    if not window:
-        raise BadDuration("per: must be above 0, a microsecond at least")
-    return window
+    if not seconds:
+        raise BadDuration("per: expected a time above 0")
+    return max(round(seconds * MICROSECONDS), 1)

@@ -12,7 +12,7 @@ from fakellm.faults.fault import Fault
 from fakellm.faults.shorthand import parse_faults
 from fakellm.model.content import Text
 from fakellm.model.events import Event, Token
-from fakellm.model.framing import DEFAULT_FRAMING
+from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.timeline import Abort, Act, Close, Cue, Finish, Head, Write
 from fakellm.timing.pace import Paced
 from tests.dialects.openai.answering import answer, choice, stamp
@@ -81,6 +81,7 @@ def told(
     speed: float = 1.0,
     seed: int = 0,
     pace: Callable[[Iterable[Event]], Iterator[Paced]] = paced,
+    framing: Framing = DEFAULT_FRAMING,
 ) -> Told:
     noted: list[str] = []
     options: dict[str, Any] = (
@@ -89,7 +90,7 @@ def told(
     asked = prompt_of(**options)
     cues = afflicted(
         pace(said() if events is None else events),
-        OpenAIChat().encoder(asked, stamp(), DEFAULT_FRAMING),
+        OpenAIChat().encoder(asked, stamp(), framing),
         faults_of(faults) if isinstance(faults, str) else tuple(faults),
         streamed=stream,
         chance=Random(seed),

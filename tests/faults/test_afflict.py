@@ -5,6 +5,7 @@ import json
 import zlib
 from math import inf
 
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.dialects.framing import SseParser
@@ -14,7 +15,8 @@ from fakellm.faults.compile import compile_hold
 from fakellm.faults.pages import html_page
 from fakellm.faults.spec import HoldSpec
 from fakellm.model.content import Reasoning, Refusal, Speech, Text
-from fakellm.model.events import Failed
+from fakellm.model.events import Failed, Token
+from fakellm.model.framing import Framing
 from fakellm.model.reply import Failure, Usage
 from fakellm.model.timeline import Abort, Close, Finish, Head, Hold, Nothing, Raw, Shut, Write
 from tests.dialects.openai.answering import answer, choice, chunks_of, reassembled, stamp
@@ -214,6 +216,23 @@ class SaidTests(SynchronousTestCase):
         )
         whole = json.loads(told("no_finish_reason", stream=False).body)
         self.assertIsNone(whole["choices"][0]["finish_reason"])
+
+    def test_a_finish_reason_that_comes_with_the_last_token_is_no_other(self) -> None:
+        """It is not told before it is sure."""
+        events = said()
+        at = max(index for index, event in enumerate(events) if isinstance(event, Token))
+        events[at] = structs.replace(events[at], last="stop")
+        framing = Framing(finish_alone=False)
+        for faults, reason in [
+            ("stall after 1 tokens for 1s", "stop"),
+            ("no_finish_reason", None),
+            ("content_filter after 99", "content_filter"),
+            ("oversized 10", "stop"),
+        ]:
+            chunks = chunks_of(told(faults, events=events, framing=framing).body)
+            (only,) = reassembled(chunks)["choices"]  # which has nothing after the reason
+            self.assertEqual(only["finish_reason"], reason, faults)
+            self.assertTrue(only["message"]["content"].startswith("".join(WORDS)), faults)
 
     def test_oversized(self) -> None:
         grown = told("oversized 1000")

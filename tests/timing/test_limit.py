@@ -19,7 +19,10 @@ class LimitTests(SynchronousTestCase):
             limit(requests=3, per="10s"), Limit(unit="requests", limit=3, window=10_000_000)
         )
         self.assertEqual(limit(tokens=9, per=0.5), Limit(unit="tokens", limit=9, window=500_000))
-        self.assertEqual(limit(tokens=9, per="1us").window, 1)
+
+    def test_a_window_is_a_microsecond_at_least(self) -> None:
+        for per in ("1us", "0.4us", "1e-9us"):
+            self.assertEqual(limit(tokens=9, per=per).window, 1, per)
 
     def test_without_a_window_it_is_a_minute(self) -> None:
         self.assertEqual(limit(requests=3), limit(requests=3, per="1m"))
@@ -64,8 +67,8 @@ class LimitTests(SynchronousTestCase):
             ({"requests": 0}, "requests: must be at least 1, not 0"),
             ({"concurrent": 1, "per": "1m"}, "per: a limit of concurrent answers has no window"),
             ({"concurrent": 1, "per": "ever"}, "per: a limit of concurrent answers has no window"),
-            ({"tokens": 1, "per": 0}, "per: must be above 0, a microsecond at least"),
-            ({"tokens": 1, "per": "0.4us"}, "per: must be above 0, a microsecond at least"),
+            ({"tokens": 1, "per": 0}, "per: expected a time above 0"),
+            ({"tokens": 1, "per": "0ms"}, "per: expected a time above 0"),
             (
                 {"tokens": 1, "per": "soon"},
                 "per: 'soon' is no duration such as 250ms, 1.5s, 2m or 0.25, nor ever",

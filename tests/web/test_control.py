@@ -283,10 +283,9 @@ class RouteTests(ProblemTestCase):
         self.assert_problem(self.request("GET", f"{GATES}/%ff"), 400, "no text")
 
     def test_hosts_that_are_no_names(self) -> None:
-        for host in (b"\xff", b"a..b", b"x" * 64 + b".example", b"xn--a"):
+        for host in (b"\xff", b"a..b", b"x" * 64 + b".example"):
             answer = self.request("GET", CLOCK, headers=Headers({b"Host": [host]}))
-            if answer.status != 200:
-                self.assert_problem(answer, 400, "no text")
+            self.assert_problem(answer, 400, "no text")
 
     def test_head_has_no_body(self) -> None:
         answer = self.request("HEAD", CLOCK)
