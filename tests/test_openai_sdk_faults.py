@@ -355,8 +355,8 @@ class RetryTests(FaultTestCase):
 
     async def test_what_is_wrong_before_the_answer_is_tried_again(self) -> None:
         for fault in (
-            "error: 429", "error: 500", "error: 503", "html_error: 502", "close: true",
-            "close: {after: 0}", "reset: true", "reset: {after: 0}",
+            "error: 408", "error: 409", "error: 429", "error: 500", "error: 503", "html_error: 502",
+            "close: true", "close: {after: 0}", "reset: true", "reset: {after: 0}",
         ):  # fmt: skip
             for stream, sound in ((True, STREAM), (False, WHOLE)):
                 if stream and fault.endswith("{after: 0}"):
@@ -381,14 +381,20 @@ class RetryTests(FaultTestCase):
             self.assertEqual(len(self.sent), 2, fault)
 
     async def test_a_stream_that_breaks_in_its_middle_is_not(self) -> None:
-        made = await self.attempt("{reset: {after: 3}, on_attempt: 1}", stream=True)
-        self.assert_made(made, connection_error("ReadError", "", "hello", " world"))
-        self.assertEqual(len(self.sent), 1)
+        for fault, expected in (
+            ("reset: {after: 3}", connection_error("ReadError", "", "hello", " world")),
+            ("bad_gzip: true", connection_error("DecodingError")),
+            ("error: {status: 503, after: 1}", Outcome(said=("",), raises=openai.APIError)),
+        ):
+            made = await self.attempt(f"{{{fault}, on_attempt: 1}}", stream=True)
+            self.assert_made(made, expected)
+            self.assertEqual(len(self.sent), 1, fault)
 
     async def test_json_that_is_none_is_not(self) -> None:
-        made = await self.attempt("{malformed: true, on_attempt: 1}")
-        self.assert_made(made, no_json())
-        self.assertEqual(len(self.sent), 1)
+        for fault in ("malformed: true", "no_end: true", "content_length: short"):
+            made = await self.attempt(f"{{{fault}, on_attempt: 1}}")
+            self.assert_made(made, no_json())
+            self.assertEqual(len(self.sent), 1, fault)
 
     async def test_what_is_the_clients_fault_is_not(self) -> None:
         made = await self.attempt("{error: 422, on_attempt: 1}")
