@@ -320,6 +320,17 @@ class ErrorTests(FaultTestCase):
         self.assertEqual((error.status_code, error.code), (502, None))
         self.assertIn("<center>nginx</center>", str(error.body))
 
+    async def test_a_delay_beyond_its_patience_is_a_timeout_and_leaves_nothing_behind(self) -> None:
+        self.options["timeout"] = A_MOMENT
+        for stream in (True, False):
+            made = await self.made(
+                stream=stream, waits=True, extra_headers={"X-FakeLLM-Fault": "delay 1h"}
+            )
+            self.assert_made(made, timeout())
+            while self.server._engine.running:
+                await turn()
+            self.assertEqual((self.clock.pending, self.clock.seconds()), (0, 0.0))
+
     async def test_a_filter_is_an_error_where_the_answer_is_to_be_parsed(self) -> None:
         fault = {"X-FakeLLM-Fault": "content_filter after 1 token"}
         with self.assertRaises(openai.ContentFilterFinishReasonError):
