@@ -38,7 +38,6 @@ class Sight(Struct, frozen=True, kw_only=True):
         lasting: the client has no such wish.
         is_counted: the fault has something to do, and is counted when it has done it.
         check: what is to be seen of the body, where ``body`` cannot say it.
-        todo: why it is not so yet.
     """
 
     body: Callable[[Frames], bytes] = b"".join
@@ -49,7 +48,6 @@ class Sight(Struct, frozen=True, kw_only=True):
     lasting: bool = False
     is_counted: bool = True
     check: Check | None = None
-    todo: str = ""
 
 
 def only(*numbers: int) -> Callable[[Frames], bytes]:
@@ -170,7 +168,6 @@ PAGE = (
 LATER = {b"retry-after": b"2", b"retry-after-ms": b"1500"}
 FILTERED = (b'"stop"', b'"content_filter"')
 NULL = (b'"finish_reason":"stop"', b'"finish_reason":null')
-HEADLESS = "the head is not sent where the connection ends before the body"
 UNTOUCHED = Sight(is_counted=False)
 GONE = Sight(body=lambda _: b"", status=0, is_whole=False, lasting=True)
 BROKEN_OFF = Sight(body=lambda _: b"", status=0, is_whole=False, how="reset", lasting=True)
@@ -201,7 +198,7 @@ SIGHTS: tuple[tuple[str, Sight | None, Sight | None], ...] = (
     (
         "close after 3",
         Sight(body=only(ROLE, HELLO, WORLD), is_whole=False, lasting=True),
-        Sight(body=lambda _: b"", is_whole=False, lasting=True, todo=HEADLESS),
+        Sight(body=lambda _: b"", is_whole=False, lasting=True),
     ),
     (
         "close after 300 bytes",
@@ -212,12 +209,12 @@ SIGHTS: tuple[tuple[str, Sight | None, Sight | None], ...] = (
     (
         "reset after 3",
         Sight(body=only(ROLE, HELLO, WORLD), is_whole=False, how="reset", lasting=True),
-        Sight(body=lambda _: b"", is_whole=False, how="reset", lasting=True, todo=HEADLESS),
+        Sight(body=lambda _: b"", is_whole=False, how="reset", lasting=True),
     ),
     (
         "reset after 0",
-        Sight(body=lambda _: b"", is_whole=False, how="reset", lasting=True, todo=HEADLESS),
-        Sight(body=lambda _: b"", is_whole=False, how="reset", lasting=True, todo=HEADLESS),
+        Sight(body=lambda _: b"", is_whole=False, how="reset", lasting=True),
+        Sight(body=lambda _: b"", is_whole=False, how="reset", lasting=True),
     ),
     (
         "reset after 300 bytes",
@@ -298,7 +295,7 @@ SIGHTS: tuple[tuple[str, Sight | None, Sight | None], ...] = (
     (
         "broken_chunks after 2",
         Sight(check=garbled_after(2), is_whole=False, lasting=True),
-        Sight(check=garbled_after(0), is_whole=False, lasting=True, todo=HEADLESS),
+        Sight(check=garbled_after(0), is_whole=False, lasting=True),
     ),
     (
         "bad_gzip",
@@ -350,8 +347,6 @@ def _add_tests() -> None:
         async def test(self: OnTheWireTests) -> None:
             await self.look_at(fault, sight, streamed=streamed)
 
-        if sight.todo:
-            test.todo = sight.todo  # type: ignore[attr-defined]
         return test
 
     for fault, streamed, whole in SIGHTS:
@@ -370,7 +365,3 @@ class HeadTests(OnlookerTestCase):
         seen = await self.seen("html_error 502")
         servers = re.findall(rb"(?i)\r\nserver: ([^\r]*)", seen.received)
         self.assertEqual(servers, [b"nginx"])
-
-    test_a_page_of_a_proxy_names_no_other_server.todo = (  # type: ignore[attr-defined]
-        "Twisted's own header is sent beside it"
-    )
