@@ -289,11 +289,13 @@ class Player:
             case Hold(name):
                 return self._holds(self._stage.gates.gate(name))
             case Raw(data, apart):
+                self._send_head()
                 self._wire.raw(data)
                 if apart:
                     self._turn()
                     return True
             case Close() | Abort():
+                self._send_head()
                 self._cut(self._wire.close if isinstance(act, Close) else self._wire.abort)
             case Shut(shut_for, refused, connections):
                 self._wire.shut(shut_for, refused=refused, connections=connections)
@@ -309,7 +311,7 @@ class Player:
         headers = (*head.headers, *self._manner.headers, *self._told_late())
         if head.over <= 0.0:
             self._wire.head(head.status, headers)
-            self._is_head_due = self._manner.head_at_once
+            self._is_head_due = True
             return
         data = self._wire.head_bytes(head.status, headers)
         size = -(-len(data) // _PIECES_OF_A_HEAD) or 1
@@ -327,7 +329,8 @@ class Player:
         return self._stands(gate)
 
     def _stands(self, gate: Gate) -> bool:
-        self._send_head()
+        if self._manner.head_at_once:
+            self._send_head()
         if not self._ended:
             self._gate = gate
             gate.arrive(self)
@@ -355,7 +358,8 @@ class Player:
 
     def _wait(self, at: float) -> None:
         self._behind_client = False
-        self._send_head()
+        if self._manner.head_at_once:
+            self._send_head()
         if at != inf and not (self._ended or self._paused):
             self._call = self._stage.timer.at(self._started + at, self._wake)
 
@@ -365,6 +369,7 @@ class Player:
             self._call = self._stage.timer.at(self._stage.timer.seconds(), self._wake)
 
     def _send_head(self) -> None:
+        """Send a head that would wait for the body, now."""
         if self._is_head_due:
             self._is_head_due = False
             if not self._ended:

@@ -93,6 +93,8 @@ class RequestWire:
         phrase = responses.get(status, "Unknown").encode("ascii")
         self._request.setResponseCode(status, phrase)
         for name, value in (*headers, *self._around.extra):
+            if name.lower() == "server":  # which Twisted sets before
+                self._request.responseHeaders.removeHeader(name)
             # setHeader would fold two of a kind into one
             self._request.responseHeaders.addRawHeader(name, value)
 
