@@ -396,7 +396,8 @@ class Player:
         if ready():
             return False
         self._next = at, act
-        self._send_head()
+        if self._manner.head_at_once:
+            self._send_head()
         if not self._halted():
             self._call = self._stage.timer.at(self._stage.timer.seconds() + wait, self._wake)
         return True
