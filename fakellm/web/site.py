@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
 from klein.interfaces import IKleinRequest
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -55,7 +55,9 @@ class BoundedRequest(Request):
         """See `twisted.web.http.Request`."""
         self._body_bytes += len(data)
         if self._body_bytes > self._max_body + _DRAINED_AT_MOST:
-            self.channel.forceAbortClient()
+            # a stream of HTTP/2 is its own channel
+            channel: Any = self.channel
+            getattr(channel, "forceAbortClient", channel.abortConnection)()
         elif self._body_bytes > self._max_body:
             self.body_too_large = True
             self.content = BytesIO()
@@ -86,7 +88,7 @@ class BoundedRequest(Request):
     def _let_go(self) -> None:
         """Break the circle with what Klein hangs on a request."""
         with suppress(KeyError):  # a request may never have come to Klein
-            self.unsetComponent(IKleinRequest)
+            self.unsetComponent(IKleinRequest)  # type: ignore[no-untyped-call]
 
 
 class FakeSite(Site):
