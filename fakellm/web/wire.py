@@ -84,18 +84,14 @@ class Surroundings:
 class RequestWire:
     """The wire of one request; after its end, and once the client has gone, it does nothing."""
 
-    __slots__ = ("_around", "_gone", "_open", "_request", "_send")
+    __slots__ = ("_around", "_open", "_request", "_send")
 
     def __init__(self, request: Request, around: Surroundings) -> None:
         self._request = request
         self._around = around
-        self._gone = False  # the request has ended, or its connection
         self._open = True  # an answer may be written
         self._send: Send = self._write_first
-        if request.finished or request._disconnected:  # noqa: SLF001 -- notifyFinish would not tell
-            self._left(None)
-        else:
-            request.notifyFinish().addBoth(self._left)
+        request.notifyFinish().addBoth(self._left)
 
     def head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """See `IWire`."""
@@ -109,7 +105,7 @@ class RequestWire:
     def head_bytes(self, status: int, headers: Iterable[tuple[str, str]]) -> bytes:
         """See `IWire`: a stream of HTTP/2 has no bytes of its own."""
         self.head(status, headers)
-        if not self._open:
+        if not self._may_answer():
             return b""
         channel: Any = self._request.channel
         if not isinstance(channel, HTTPChannel):
@@ -124,7 +120,7 @@ class RequestWire:
 
     def flush(self) -> None:
         """See `IWire`."""
-        if self._open and not self._request.startedWriting:
+        if self._may_answer() and not self._request.startedWriting:
             self._request.write(b"")
 
     def write(self, data: bytes) -> None:
@@ -134,7 +130,7 @@ class RequestWire:
 
     def raw(self, data: bytes) -> None:
         """See `IWire`: a stream of HTTP/2 is not the connection, and nothing is sent."""
-        if self._open and isinstance(self._request.channel, HTTPChannel):
+        if self._may_answer() and isinstance(self._request.channel, HTTPChannel):
             self._request.channel.write(data)
 
     def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
@@ -142,7 +138,7 @@ class RequestWire:
 
         A field that none may be there, or that has no proper name, is left out.
         """
-        if not self._open:
+        if not self._may_answer():
             return
         self._open = False
         request = self._request
@@ -160,7 +156,7 @@ class RequestWire:
 
         A client that does not read what was written holds the connection for a while only.
         """
-        if not self._open:
+        if not self._may_answer():
             return
         channel: Any = self._request.channel
         if not isinstance(channel, HTTPChannel):
@@ -172,7 +168,7 @@ class RequestWire:
 
     def abort(self) -> None:
         """See `IWire`: on HTTP/2 the stream is reset, on HTTP/1.1 the connection is."""
-        if not self._open:
+        if not self._may_answer():
             return
         self._open = False
         self._around.lingering.until(
@@ -186,12 +182,12 @@ class RequestWire:
 
     def register(self, producer: object) -> None:
         """See `IWire`."""
-        if self._open:
+        if self._may_answer():
             self._request.registerProducer(producer, True)
 
     def unregister(self) -> None:
         """See `IWire`."""
-        if not self._gone:
+        if not self._is_gone():
             self._request.unregisterProducer()
 
     def _write_first(self, data: bytes) -> None:
@@ -199,12 +195,18 @@ class RequestWire:
         self._send = way_out(self._request)
 
     def _left(self, _: object) -> None:
-        self._gone = True
         self._open = False
         self._send = self._request.write  # what was there holds the socket
 
+    def _is_gone(self) -> bool:
+        """Whether the request has ended, or its connection; others may be told so earlier."""
+        return getattr(self._request, "channel", None) is None
+
+    def _may_answer(self) -> bool:
+        return self._open and not self._is_gone()
+
     def _break_off(self) -> None:
-        if self._gone:
+        if self._is_gone():
             return
         channel: Any = self._request.channel
         if isinstance(channel, HTTPChannel):
@@ -212,14 +214,14 @@ class RequestWire:
             transport.abortConnection()
             return
         channel.abortConnection()
-        if not self._gone:  # of a stream that was reset on this side, Twisted tells nobody
+        if not self._is_gone():  # of a stream that was reset on this side, Twisted tells nobody
             channel.connectionLost(Failure(ConnectionAborted()))
 
     def _to_arrive(self) -> int:
-        return 0 if self._gone else to_arrive(self._request)
+        return 0 if self._is_gone() else to_arrive(self._request)
 
     def _to_be_closed(self) -> int:
-        return 0 if self._gone else 1 + to_arrive(self._request)
+        return 0 if self._is_gone() else 1 + to_arrive(self._request)
 
 
 def _field(name: str, value: str) -> bytes:
