@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, cast
 
 import msgspec
-from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
@@ -22,6 +21,7 @@ from fakellm.interfaces import IDialect, IWire
 from fakellm.model.reply import Failure
 from fakellm.web import control, cors
 from fakellm.web.control import Control
+from fakellm.web.routes import Routes
 from fakellm.web.wire import RequestWire, Surroundings, received
 
 _Handler = Callable[..., Any]
@@ -58,7 +58,7 @@ class Api:
         self._max_body = max_body
         self._about = about
         self._lister = registry.DEFAULT
-        self._app = Klein()
+        self._app = Routes()
         for endpoint in registry.ENDPOINTS:
             self._route(endpoint.path, "POST", partial(self._prompt, endpoint.dialect))
         self._route("/v1/models", "GET", self._list_models)
