@@ -48,6 +48,7 @@ LATE_HEADER = "X-FakeLLM-Late"
 
 _PIECES_OF_A_HEAD = 50
 _LASTING = (Keep, Amend, Ask, Await)
+_NOTHING = Nothing()
 
 Headers = tuple[tuple[str, str], ...]
 Late = Literal["catch_up", "slip", "drop"]
@@ -152,6 +153,9 @@ class Player:
             return
         self._gone = True
         self._paused = False
+        left = self._cues if self._next is None else chain((self._next,), self._cues)
+        self._next = None
+        self._cues = ((at, act if isinstance(act, _LASTING) else _NOTHING) for at, act in left)
         self._play()
 
     def abort(self) -> None:
@@ -209,10 +213,8 @@ class Player:
         while not (self._ended or self._paused):
             cue = self._next or next(self._cues, None)
             if cue is None:
-                if self._gone:
-                    self._end()
-                    return
-                raise RuntimeError("a timeline ended without an end")
+                self._run_out()
+                return
             at, act = cue
             if at > now:
                 self._next = cue
@@ -225,9 +227,6 @@ class Player:
                 continue
             if at > 0.0:
                 now = self._timed(at, act, now)
-            if self._gone and not isinstance(act, _LASTING):
-                self._next = None
-                continue
             if type(act) is Write and not act.apart:
                 self._next = None
                 if not act.token or self._manner.late != "drop" or self._is_in_time(at, now):
@@ -248,6 +247,12 @@ class Player:
             if self._act(at, act):
                 return
             now = max(now, seconds() - self._started + EXACT_TO_SECONDS)
+
+    def _run_out(self) -> None:
+        """There is nothing left to play."""
+        if not self._gone:
+            raise RuntimeError("a timeline ended without an end")
+        self._end()
 
     def _halted(self) -> bool:
         return self._ended or self._paused
@@ -299,15 +304,21 @@ class Player:
             case Close() | Abort():
                 self._send_head()
                 self._cut(self._wire.close if isinstance(act, Close) else self._wire.abort)
+            case Await(ready, wait):
+                return self._awaits(at, act, ready, wait)
+            case _:
+                self._beside(act)
+        return False
+
+    def _beside(self, act: Act) -> None:
+        """Do what is not about the answer itself."""
+        match act:
             case Shut(shut_for, refused, connections):
                 self._wire.shut(shut_for, refused=refused, connections=connections)
             case Keep() | Amend():
                 self._stage.keep(act)
-            case Await(ready, wait):
-                return self._awaits(at, act, ready, wait)
             case Ask():
                 self._stage.ask(act)
-        return False
 
     def _head(self, at: float, head: Head) -> None:
         headers = (*head.headers, *self._manner.headers, *self._told_late())
