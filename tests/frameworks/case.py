@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest
+from twisted.trial.util import suppress
 
 from tests.servers import LiveTestCase
 
@@ -77,6 +78,7 @@ class FrameworkTestCase(LiveTestCase):
     """
 
     needs: ClassVar[str]
+    suppress: Any = [suppress(category=UserWarning, module=r"pydantic\.")]  # of others' models
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,11 +1,18 @@
 """LangChain against a live server: `ChatOpenAI`, by both of OpenAI's APIs, and `ChatAnthropic`."""
 
 import asyncio
+from functools import reduce
+from operator import add
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from tests.frameworks.case import FrameworkTestCase, Report, framework, get_weather
+
+
+def put_together(chunks: list[Any]) -> Any:
+    """The message of a stream."""
+    return reduce(add, chunks)
 
 
 class LangChainTestCase(FrameworkTestCase):
@@ -42,6 +49,8 @@ class LangChainTestCase(FrameworkTestCase):
 
 
 class ChatOpenAITests(LangChainTestCase):
+    provider = "openai"
+
     def model(self, **options: Any) -> Any:
         openai = framework("langchain_openai")
         wanted = {"base_url": f"{self.url}/v1", "api_key": "sk-any", "max_retries": 0, **options}
@@ -53,13 +62,11 @@ class ChatOpenAITests(LangChainTestCase):
         self.assertEqual(message.usage_metadata["output_tokens"], 2)
         self.assertEqual(message.response_metadata["model_provider"], self.provider)
 
-    provider = "openai"
-
     async def test_a_stream(self) -> None:
-        chunks = await self.stream()
+        chunks = await self.stream(stream_usage=True)
         texts = [chunk.text for chunk in chunks if chunk.text]
         self.assertEqual(texts, ["hello", " world"])
-        whole = sum(chunks[1:], chunks[0])
+        whole = put_together(chunks)
         self.assertEqual((whole.text, whole.usage_metadata["output_tokens"]), ("hello world", 2))
 
     async def test_a_tool_loop(self) -> None:
@@ -117,7 +124,8 @@ class ChatOpenAITests(LangChainTestCase):
 
     async def test_a_prompt_that_is_too_long(self) -> None:
         self.serve(context_length=20)
-        await self.fails(self.errors.ContextOverflowError, self.invoke("too long " * 20))
+        error = await self.fails(self.errors.ModelInvalidRequestError, self.invoke("long " * 20))
+        self.assertEqual(error.code, "context_length_exceeded")  # LangChain reads the words only
 
     async def test_a_stream_that_breaks(self) -> None:
         error = await self.fails(Exception, self.stream("break"))
@@ -160,7 +168,7 @@ class ChatOpenAIResponsesTests(ChatOpenAITests):
     async def test_thinking(self) -> None:
         for message in (
             await self.invoke("think", reasoning={"effort": "low", "summary": "auto"}),
-            sum((await self.stream("think", reasoning={"summary": "auto"}))[1:]),
+            put_together(await self.stream("think", reasoning={"summary": "auto"})),
         ):
             thought, said = message.content_blocks
             self.assertEqual((thought["type"], thought["reasoning"]), ("reasoning", "Let me see."))
@@ -178,11 +186,15 @@ class ChatAnthropicTests(ChatOpenAITests):
     def reason(self, message: Any) -> str:
         return {"max_tokens": "length"}[message.response_metadata["stop_reason"]]
 
+    async def test_a_prompt_that_is_too_long(self) -> None:
+        self.serve(context_length=20)
+        await self.fails(self.errors.ContextOverflowError, self.invoke("too long " * 20))
+
     async def test_thinking(self) -> None:
         thinking = {"type": "enabled", "budget_tokens": 1024}
         for message in (
             await self.invoke("think", thinking=thinking),
-            sum((await self.stream("think", thinking=thinking))[1:]),
+            put_together(await self.stream("think", thinking=thinking)),
         ):
             thought, said = message.content_blocks
             self.assertEqual((thought["type"], thought["reasoning"]), ("reasoning", "Let me see."))
