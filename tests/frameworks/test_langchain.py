@@ -3,7 +3,7 @@
 import asyncio
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
@@ -145,6 +145,8 @@ class ChatOpenAITests(LangChainTestCase):
 
 
 class ChatOpenAIResponsesTests(ChatOpenAITests):
+    thinking: ClassVar[dict[str, Any]] = {"reasoning": {"effort": "low", "summary": "auto"}}
+
     def model(self, **options: Any) -> Any:
         return super().model(use_responses_api=True, **options)
 
@@ -152,31 +154,35 @@ class ChatOpenAIResponsesTests(ChatOpenAITests):
         reason = message.response_metadata["incomplete_details"]["reason"]
         return {"max_output_tokens": "length"}[reason]
 
-    async def test_a_conversation_goes_on_by_the_previous_response(self) -> None:
-        model = self.model(use_previous_response_id=True).bind_tools([get_weather])
-
-        def work() -> list[Any]:
-            messages: list[Any] = [{"role": "user", "content": "weather in Oslo"}]
-            messages.append(model.invoke(messages))
-            (call,) = messages[-1].tool_calls
-            content = get_weather(**call["args"])
-            messages.append({"role": "tool", "tool_call_id": call["id"], "content": content})
-            return [*messages, model.invoke(messages)]
-
-        self.assertEqual((await self.in_thread(work))[-1].text, "It is 4 °C in Oslo.")
-
     async def test_thinking(self) -> None:
         for message in (
-            await self.invoke("think", reasoning={"effort": "low", "summary": "auto"}),
-            put_together(await self.stream("think", reasoning={"summary": "auto"})),
+            await self.invoke("think", **self.thinking),
+            put_together(await self.stream("think", **self.thinking)),
         ):
             thought, said = message.content_blocks
             self.assertEqual((thought["type"], thought["reasoning"]), ("reasoning", "Let me see."))
             self.assertEqual(said["text"], "Done.")
 
+    async def test_a_tool_loop_with_thought(self) -> None:
+        """What was thought is sent back with what the tool gave."""
+        agent = self.agents.create_agent(self.model(**self.thinking), [get_weather])
+        given = {"messages": [{"role": "user", "content": "think of rain in Oslo"}]}
 
-class ChatAnthropicTests(ChatOpenAITests):
+        def work() -> Any:
+            *_, state = agent.stream(given, stream_mode="values")
+            return state
+
+        for state in (await self.in_thread(agent.invoke, given), await self.in_thread(work)):
+            _, call, _, last = state["messages"]
+            self.assertEqual(
+                [block["type"] for block in call.content_blocks], ["reasoning", "tool_call"]
+            )
+            self.assertEqual(last.text, "It is 4 °C in Oslo.")
+
+
+class ChatAnthropicTests(ChatOpenAIResponsesTests):
     provider = "anthropic"
+    thinking: ClassVar[dict[str, Any]] = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 
     def model(self, **options: Any) -> Any:
         anthropic = framework("langchain_anthropic")
@@ -190,12 +196,26 @@ class ChatAnthropicTests(ChatOpenAITests):
         self.serve(context_length=20)
         await self.fails(self.errors.ContextOverflowError, self.invoke("too long " * 20))
 
-    async def test_thinking(self) -> None:
-        thinking = {"type": "enabled", "budget_tokens": 1024}
-        for message in (
-            await self.invoke("think", thinking=thinking),
-            put_together(await self.stream("think", thinking=thinking)),
-        ):
-            thought, said = message.content_blocks
-            self.assertEqual((thought["type"], thought["reasoning"]), ("reasoning", "Let me see."))
-            self.assertEqual(said["text"], "Done.")
+
+class KeptTests(LangChainTestCase):
+    """What the server keeps of a conversation, instead of the app."""
+
+    async def test_a_tool_loop_by_the_previous_response(self) -> None:
+        openai = framework("langchain_openai")
+        model = openai.ChatOpenAI(
+            model="gpt-4.1",
+            base_url=f"{self.url}/v1",
+            api_key="sk-any",
+            max_retries=0,
+            use_previous_response_id=True,
+        ).bind_tools([get_weather])
+
+        def work() -> list[Any]:
+            messages: list[Any] = [{"role": "user", "content": "weather in Oslo"}]
+            messages.append(model.invoke(messages))
+            (call,) = messages[-1].tool_calls
+            content = get_weather(**call["args"])
+            messages.append({"role": "tool", "tool_call_id": call["id"], "content": content})
+            return [*messages, model.invoke(messages)]
+
+        self.assertEqual((await self.in_thread(work))[-1].text, "It is 4 °C in Oslo.")

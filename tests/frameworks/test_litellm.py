@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
@@ -165,6 +165,44 @@ class OpenAITests(LiteLLMTestCase):
 class AnthropicTests(OpenAITests):
     model = "anthropic/claude-sonnet-4-5"
     path = ""
+    thinking: ClassVar[dict[str, Any]] = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+
+    async def test_a_tool_loop_with_thought(self) -> None:
+        """What was thought is sent back with what the tool gave."""
+        for streamed in (False, True):
+            asked = self.loop("think of rain in Oslo", stream=streamed, **self.thinking)
+            _, call, _, last = await asked
+            self.assertEqual(call["reasoning_content"], "Let me see.")
+            self.assertTrue(call["thinking_blocks"][0]["signature"])
+            self.assertEqual(last["content"], "It is 4 °C in Oslo.")
+
+    async def test_an_overloaded_server(self) -> None:
+        error = await self.fails(self.framework.InternalServerError, self.complete("[529]"))
+        self.assertIn("Overloaded", str(error))
+
+
+class RestTests(LiteLLMTestCase):
+    """OpenAI's other endpoints."""
+
+    def ask(self, function: str, **fields: Any) -> Deferred[Any]:
+        """Call a function of LiteLLM's."""
+        options = self.options("", **fields)
+        del options["messages"]
+        return self.in_thread(getattr(self.framework, function), **options)
+
+    async def test_embeddings(self) -> None:
+        model = "openai/text-embedding-3-small"
+        answer = await self.ask("embedding", model=model, input=["Oslo", "Paris"])
+        self.assertEqual([len(each["embedding"]) for each in answer.data], [1536, 1536])
+
+    async def test_completions(self) -> None:
+        model = "text-completion-openai/gpt-3.5-turbo-instruct"
+        answer = await self.ask("text_completion", model=model, prompt="Say something")
+        self.assertEqual(answer.choices[0].text, "hello world")
+
+    async def test_moderations(self) -> None:
+        answer = await self.ask("moderation", model="omni-moderation-latest", input="Good morning")
+        self.assertFalse(answer.results[0].flagged)
 
 
 class ResponsesTests(LiteLLMTestCase):

@@ -136,6 +136,24 @@ class ResponsesTests(AgentsTestCase):
         await self.fails(self.framework.MaxTurnsExceeded, self.with_agent(work))
 
 
+class ThinkingTests(AgentsTestCase):
+    async def test_a_tool_loop_with_thought(self) -> None:
+        """What was thought is sent back with what the tool gave."""
+        settings = self.framework.ModelSettings(
+            reasoning={"effort": "low", "summary": "auto"},
+            response_include=["reasoning.encrypted_content"],
+            store=False,
+        )
+        asked = "think of rain in Oslo"
+        _, streamed = await self.stream_agent(asked, model_settings=settings)
+        for result in (await self.run_agent(asked, model_settings=settings), streamed):
+            thought, call, *_ = result.new_items
+            self.assertEqual(thought.raw_item.summary[0].text, "Let me see.")
+            self.assertTrue(thought.raw_item.encrypted_content)
+            self.assertEqual(call.type, "tool_call_item")
+            self.assertEqual(result.final_output, "It is 4 °C in Oslo.")
+
+
 class KeptTests(AgentsTestCase):
     """What the server keeps of a conversation, instead of the agent."""
 

@@ -10,17 +10,18 @@ from tests.frameworks.case import FrameworkTestCase, Report, framework, get_weat
 
 
 class PydanticAITestCase(FrameworkTestCase):
-    """Tests of agents, each run on an event loop of its own."""
+    """Tests of agents, each run on an event loop of its own.
+
+    Attributes:
+        client: makes the vendor's client, of the options that all clients have.
+        model: makes the model that asks through a client.
+        path: what comes after the server's URL.
+    """
 
     needs = "pydantic_ai"
-    vendor: ClassVar[str]
-    kind: ClassVar[str]
-    path = "/v1"
-    name = "gpt-4.1"
-
-    def model(self, retries: int) -> Any:
-        """The model, with a client of the vendor's."""
-        raise NotImplementedError
+    client: Callable[..., Any]
+    model: Callable[[Any], Any]
+    path: ClassVar[str]
 
     def run_agent(self, content: str = "Say something", **options: Any) -> Deferred[Any]:
         """Have an agent answer: the run's result."""
@@ -36,34 +37,46 @@ class PydanticAITestCase(FrameworkTestCase):
 
         return self.with_agent(work, **options)
 
+    def events(self, content: str, **options: Any) -> Deferred[list[Any]]:
+        """Have an agent answer in a stream: its events, of which the last has the result."""
+
+        async def work(agent: Any) -> list[Any]:
+            async with agent.run_stream_events(content) as events:
+                return [event async for event in events]
+
+        return self.with_agent(work, **options)
+
     def with_agent(
         self, use: Callable[[Any], Coroutine[Any, Any, Any]], *, retries: int = 0, **options: Any
     ) -> Deferred[Any]:
         """Use an agent that knows the tool, in a thread."""
 
         async def work() -> Any:
-            models = framework(f"pydantic_ai.models.{self.vendor}")
-            providers = framework(f"pydantic_ai.providers.{self.vendor}")
-            sdk = framework(self.vendor)
-            client = getattr(sdk, f"Async{self.sdk}")
-            async with client(
+            async with self.client(
                 base_url=f"{self.url}{self.path}", api_key="sk-any", max_retries=retries
-            ) as made:
-                provider = getattr(providers, f"{self.sdk}Provider")(
-                    **{f"{self.vendor}_client": made}
-                )
-                model = getattr(models, self.kind)(self.name, provider=provider)
+            ) as client:
+                model = self.model(client)
                 return await use(self.framework.Agent(model, tools=[get_weather], **options))
 
         return self.in_thread(lambda: asyncio.run(work()))
 
-    sdk: ClassVar[str]
+
+def kinds_of(result: Any) -> list[str]:
+    """What the messages of a run are made of."""
+    return [part.part_kind for message in result.all_messages() for part in message.parts]
 
 
 class ChatTests(PydanticAITestCase):
-    vendor = "openai"
-    sdk = "OpenAI"
+    path = "/v1"
     kind = "OpenAIChatModel"
+
+    def setUp(self) -> None:
+        super().setUp()
+        models = framework("pydantic_ai.models.openai")
+        provider = framework("pydantic_ai.providers.openai").OpenAIProvider
+        kind = getattr(models, self.kind)
+        self.client = framework("openai").AsyncOpenAI
+        self.model = lambda client: kind("gpt-5", provider=provider(openai_client=client))
 
     async def test_text(self) -> None:
         result = await self.run_agent()
@@ -77,15 +90,12 @@ class ChatTests(PydanticAITestCase):
     async def test_a_tool_loop(self) -> None:
         result = await self.run_agent("weather in Oslo")
         self.assertEqual(result.output, "It is 4 °C in Oslo.")
-        kinds = [part.part_kind for message in result.all_messages() for part in message.parts]
-        self.assertEqual(kinds, ["user-prompt", "text", "tool-call", "tool-return", "text"])
+        self.assertEqual(
+            kinds_of(result), ["user-prompt", "text", "tool-call", "tool-return", "text"]
+        )
 
     async def test_a_tool_loop_streamed(self) -> None:
-        async def work(agent: Any) -> list[Any]:
-            async with agent.run_stream_events("compare Oslo and Paris") as events:
-                return [event async for event in events]
-
-        events = await self.with_agent(work)
+        events = await self.events("compare Oslo and Paris")
         kinds = [event.event_kind for event in events]
         self.assertEqual(kinds.count("function_tool_result"), 2)
         self.assertEqual(events[-1].result.output, "It is 4 °C in Oslo. It is 17 °C in Paris.")
@@ -142,11 +152,41 @@ class ChatTests(PydanticAITestCase):
 
 class ResponsesTests(ChatTests):
     kind = "OpenAIResponsesModel"
+    thinking: ClassVar[dict[str, Any]] = {
+        "openai_reasoning_effort": "low",
+        "openai_reasoning_summary": "auto",
+    }
+
+    async def test_a_tool_loop_with_thought(self) -> None:
+        """What was thought is sent back with what the tool gave."""
+        options = {"model_settings": self.thinking}
+        whole = await self.run_agent("think of rain in Oslo", **options)
+        *_, last = await self.events("think of rain in Oslo", **options)
+        for result in (whole, last.result):
+            self.assertEqual(result.output, "It is 4 °C in Oslo.")
+            self.assertEqual(
+                kinds_of(result), ["user-prompt", "thinking", "tool-call", "tool-return", "text"]
+            )
+            thought = result.all_messages()[1].parts[0]
+            self.assertEqual(thought.content, "Let me see.")
+            self.assertTrue(thought.signature)
 
 
-class AnthropicTests(ChatTests):
-    vendor = "anthropic"
-    sdk = "Anthropic"
-    kind = "AnthropicModel"
+class AnthropicTests(ResponsesTests):
     path = ""
-    name = "claude-sonnet-4-5"
+    thinking: ClassVar[dict[str, Any]] = {
+        "anthropic_thinking": {"type": "enabled", "budget_tokens": 1024}
+    }
+
+    def setUp(self) -> None:
+        super().setUp()
+        kind = framework("pydantic_ai.models.anthropic").AnthropicModel
+        provider = framework("pydantic_ai.providers.anthropic").AnthropicProvider
+        self.client = framework("anthropic").AsyncAnthropic
+        self.model = lambda client: kind(
+            "claude-sonnet-4-5", provider=provider(anthropic_client=client)
+        )
+
+    async def test_an_overloaded_server(self) -> None:
+        error = await self.fails(self.framework.ModelOverloadedError, self.run_agent("[529]"))
+        self.assertEqual(error.status_code, 529)
