@@ -13,15 +13,31 @@ class PydanticAITestCase(FrameworkTestCase):
     """Tests of agents, each run on an event loop of its own.
 
     Attributes:
-        client: makes the vendor's client, of the options that all clients have.
-        model: makes the model that asks through a client.
+        vendor: the module of the vendor's SDK, and the vendor's part of Pydantic AI.
+        spelling: the vendor, as names of classes have it.
+        kind: the class of the model.
+        name: the name of the model.
         path: what comes after the server's URL.
     """
 
     needs = "pydantic_ai"
-    client: Callable[..., Any]
-    model: Callable[[Any], Any]
+    vendor: ClassVar[str]
+    spelling: ClassVar[str]
+    kind: ClassVar[str]
+    name: ClassVar[str]
     path: ClassVar[str]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sdk = framework(self.vendor)
+        self.models = framework(f"pydantic_ai.models.{self.vendor}")
+        self.providers = framework(f"pydantic_ai.providers.{self.vendor}")
+
+    def agent(self, tools: Any = (), **options: Any) -> Any:
+        """An agent whose provider is made of these options; further ones are the agent's."""
+        provider = getattr(self.providers, f"{self.spelling}Provider")(**options.pop("provider"))
+        model = getattr(self.models, self.kind)(self.name, provider=provider)
+        return self.framework.Agent(model, tools=tools, **options)
 
     def run_agent(self, content: str = "Say something", **options: Any) -> Deferred[Any]:
         """Have an agent answer: the run's result."""
@@ -52,11 +68,11 @@ class PydanticAITestCase(FrameworkTestCase):
         """Use an agent that knows the tool, in a thread."""
 
         async def work() -> Any:
-            async with self.client(
+            async with getattr(self.sdk, f"Async{self.spelling}")(
                 base_url=f"{self.url}{self.path}", api_key="sk-any", max_retries=retries
             ) as client:
-                model = self.model(client)
-                return await use(self.framework.Agent(model, tools=[get_weather], **options))
+                provider = {f"{self.vendor}_client": client}
+                return await use(self.agent([get_weather], provider=provider, **options))
 
         return self.in_thread(lambda: asyncio.run(work()))
 
@@ -67,21 +83,25 @@ def kinds_of(result: Any) -> list[str]:
 
 
 class ChatTests(PydanticAITestCase):
-    path = "/v1"
+    vendor = "openai"
+    spelling = "OpenAI"
     kind = "OpenAIChatModel"
-
-    def setUp(self) -> None:
-        super().setUp()
-        models = framework("pydantic_ai.models.openai")
-        provider = framework("pydantic_ai.providers.openai").OpenAIProvider
-        kind = getattr(models, self.kind)
-        self.client = framework("openai").AsyncOpenAI
-        self.model = lambda client: kind("gpt-5", provider=provider(openai_client=client))
+    name = "gpt-5"
+    path = "/v1"
 
     async def test_text(self) -> None:
         result = await self.run_agent()
         self.assertEqual(result.output, "hello world")
         self.assertEqual(result.usage.output_tokens, 2)
+
+    async def test_a_client_of_pydantic_ais_own(self) -> None:
+        async def work() -> Any:
+            provider = {"base_url": f"{self.url}{self.path}", "api_key": "sk-any"}
+            async with self.agent(provider=provider) as agent:
+                return await agent.run("Say something")
+
+        result = await self.in_thread(lambda: asyncio.run(work()))
+        self.assertEqual(result.output, "hello world")
 
     async def test_a_stream(self) -> None:
         texts, output = await self.stream_agent()
@@ -172,19 +192,14 @@ class ResponsesTests(ChatTests):
 
 
 class AnthropicTests(ResponsesTests):
+    vendor = "anthropic"
+    spelling = "Anthropic"
+    kind = "AnthropicModel"
+    name = "claude-sonnet-4-5"
     path = ""
     thinking: ClassVar[dict[str, Any]] = {
         "anthropic_thinking": {"type": "enabled", "budget_tokens": 1024}
     }
-
-    def setUp(self) -> None:
-        super().setUp()
-        kind = framework("pydantic_ai.models.anthropic").AnthropicModel
-        provider = framework("pydantic_ai.providers.anthropic").AnthropicProvider
-        self.client = framework("anthropic").AsyncAnthropic
-        self.model = lambda client: kind(
-            "claude-sonnet-4-5", provider=provider(anthropic_client=client)
-        )
 
     async def test_an_overloaded_server(self) -> None:
         error = await self.fails(self.framework.ModelOverloadedError, self.run_agent("[529]"))
