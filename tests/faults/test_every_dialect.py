@@ -15,12 +15,10 @@ from fakellm.faults.compile import compile_fault
 from fakellm.faults.shorthand import parse_fault
 from fakellm.faults.spec import FAULTS
 from fakellm.model.content import Reasoning, SaidPart, Text, ToolCall
-from fakellm.model.events import Failed
 from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Choice, Reply
 from fakellm.model.timeline import Abort, Act, Amend, Close, Finish, Head, Keep, Nothing, Write
-from fakellm.timing.pace import Paced
 from fakellm.timing.unfold import unfold
 from tests.dialects.adapters.anthropic import AnthropicAdapter
 from tests.dialects.adapters.base import Adapter, Wanted
@@ -113,7 +111,7 @@ def strikes(short: str, *, stream: bool) -> bool:
     """Whether a fault has something to strike."""
     if short in INSTEAD or " every " in short:  # there is no silence of more than a second
         return False
-    return stream or short.split()[0] not in OF_STREAMS
+    return stream or short.split(maxsplit=1)[0] not in OF_STREAMS
 
 
 def shown(answer: Told) -> list[Act]:
@@ -139,8 +137,8 @@ class EveryFaultTests(SynchronousTestCase):
 
     def sound(self, name: str, short: str, *, stream: bool, framing: Framing) -> None:
         tools = ("f",) if "tools" in DIALECTS[name].can else ()
-        calls = tuple(ToolCall(name=tool, arguments='{"a": "b"}') for tool in tools)
-        parts = (Reasoning(text="Let me think", tokens=3), Text(text=TEXT), *calls)
+        parts: list[SaidPart] = [Reasoning(text="Let me think", tokens=3), Text(text=TEXT)]
+        parts += [ToolCall(name=tool, arguments='{"a": "b"}') for tool in tools]
         answer = told(name, short, *parts, stream=stream, framing=framing, tools=tools)
         about = (name, short, stream, framing)
         times = [at for at, _ in answer.cues]
