@@ -355,8 +355,7 @@ def make_dialect_tests(make: Callable[[], Adapter], module: str) -> type[Synchro
             tools = ("f",) if "tools" in self.adapter.can else ()
             wanted = Wanted(tools=tools, looped=bool(tools), stream=data.draw(st.booleans()))
             body = self.adapter.body(wanted)
-            places = [*places(body)]
-            holder, key = data.draw(st.sampled_from(places))
+            holder, key = data.draw(st.sampled_from([*places(body)]))
             holder[key] = data.draw(anything)
             self.refused(json.dumps(body).encode())
 

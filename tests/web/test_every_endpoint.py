@@ -1,6 +1,7 @@
 """Whatever is sent to whichever endpoint, none answers with a fault of the server's own."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -208,8 +209,13 @@ class EveryEndpointTests(MemoryTestCase):
 
 
 def methods_of(path: str) -> set[str]:
-    """The methods that a path has."""
-    return {method for method, other in ROUTES if other == path}
+    """The methods that a path has, also as another's variable: ``compact`` may be an id."""
+    return {method for method, other in ROUTES if _pattern(other).fullmatch(path)}
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """What a path with variables stands for."""
+    return re.compile(re.sub(r"<path:\w+>", ".+", re.sub(r"<\w+>", "[^/]+", path)))
 
 
 def filled(path: str, found: dict[str, str]) -> str:
