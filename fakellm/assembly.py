@@ -99,11 +99,12 @@ class FakeLLM(MultiService):
         self._lingering = Lingering(self._reactor)
         self._door = Door(self.clock, self._reactor)
         Service.setServiceParent(self._door, self)
+        routing = registry.routing(self.config.flavour, self.config.vllm_model)
         api = Api(
             self._engine,
             prefixes=self.config.prefix,
             max_body=self.config.max_body,
-            about=_about(),
+            about=_about(routing),
             lingering=self._lingering,
             door=self._door,
             control=Control(
@@ -113,6 +114,7 @@ class FakeLLM(MultiService):
                 in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
                 max_body=self.config.max_body,
             ),
+            routing=routing,
         )
         self.resource: IResource = api.resource()
         site = FakeSite(
@@ -204,7 +206,7 @@ def library_of(config: Config, counting: ITokenizer) -> Library:
     return Library(
         config.scenario,
         options=Options(
-            models=config.model,
+            models=config.models,
             echo_model=config.echo_model,
             strict=config.strict,
             prompt_commands=config.prompt_commands,
@@ -255,9 +257,10 @@ def engine_of(
             course=library.course,
             speed=config.speed,
             real=real,
-            models=config.model,
+            models=config.models,
             api_keys=config.api_key,
             strict=config.strict_requests,
+            dialect_at=registry.routing(config.flavour, config.vllm_model).dialect_at,
         ),
     )
 
@@ -273,12 +276,12 @@ def _fingerprint(config: Config) -> str:
     return "fp_" + hashlib.blake2b(said, digest_size=5).hexdigest()
 
 
-def _about() -> dict[str, Any]:
+def _about(routing: registry.Routing) -> dict[str, Any]:
     return {
         "name": "fakellm",
         "version": fakellm.__version__,
         "endpoints": [
-            *(f"POST {endpoint.path}" for endpoint in registry.ENDPOINTS),
+            *(f"POST {endpoint.path}" for endpoint in routing.endpoints),
             "GET /v1/models",
             "GET /health",
         ],

@@ -68,7 +68,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = ()
     strict: bool = False
-    dialect_at: Callable[[Received], IDialect] = registry.dialect_at
+    dialect_at: Callable[[Received], IDialect] = registry.ROUTING.dialect_at
 
 
 class Engine:
