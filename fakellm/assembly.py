@@ -192,6 +192,7 @@ class FakeLLM(MultiService):
         cut = await drain(self._engine, self._reactor, self.config.grace)
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
+        self._engine.shelf.clear()
         self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
@@ -260,6 +261,7 @@ def engine_of(
             models=config.models,
             api_keys=config.api_key,
             strict=config.strict_requests,
+            keep_at_most=config.keep_at_most,
             dialect_at=registry.routing(config.flavour, config.vllm_model).dialect_at,
         ),
     )

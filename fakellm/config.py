@@ -424,6 +424,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body: Annotated[
         int, Setting(help="Refuse request bodies larger than this.", kind=size())
     ] = 50 * 1024**2
+    keep_at_most: Annotated[
+        int,
+        Setting(
+            help="Keep so many bytes of responses, conversations and the like between requests,"
+            " about; the oldest go first.",
+            kind=size(),
+        ),
+    ] = 64 * 1024**2
     strict_requests: Annotated[
         bool,
         Setting(help="Refuse request fields that the API does not know.", kind=yes_or_no()),
