@@ -316,3 +316,33 @@ class FlavourTests(PathTestCase):
         self.assertIn("version", self.request("GET", "/version").json)
         ids = self.post("/tokenize", {"prompt": "hello world"}).json["tokens"]
         self.assertEqual(self.post("/detokenize", {"tokens": ids}).json["prompt"], "hello world")
+
+
+class LimitTests(PathTestCase):
+    """``[429]``, in everybody's own words."""
+
+    def test_it_is_worded_by_the_vendor(self) -> None:
+        said = {"messages": [{"role": "user", "content": "[429]"}]}
+        path = "/v1/messages"
+        theirs = self.post(path, {**PROMPTS[path], **said}, headers=ANTHROPIC)
+        self.assertEqual((theirs.status, theirs.json["error"]["type"]), (429, "rate_limit_error"))
+        self.assertNotIn("code", theirs.json["error"])
+        self.assertNotIn("Too many requests. Please", theirs.json["error"]["message"])
+        azure = self.post("/openai/v1/chat/completions", {**HELLO, **said})
+        self.assertEqual((azure.status, azure.json["error"]["code"]), (429, "429"))
+        for path in (CHAT, "/vllm/v1/chat/completions"):
+            ours = self.post(path, {**HELLO, **said})
+            self.assertEqual(
+                ours.body,
+                b'{"error":{"message":"Too many requests. Please try again later.",'
+                b'"type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}',
+            )
+
+
+class StrictTests(PathTestCase):
+    def test_what_is_no_reply_of_the_models_is_let_through(self) -> None:
+        self.serve(strict=True)
+        for path, body in PROMPTS.items():
+            answer = self.post(path, body, headers=ANTHROPIC)
+            through = path.endswith(("embeddings", "moderations"))
+            self.assertEqual(answer.status, 200 if through else 404, (path, answer.body))
