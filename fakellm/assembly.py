@@ -99,11 +99,12 @@ class FakeLLM(MultiService):
         self._lingering = Lingering(self._reactor)
         self._door = Door(self.clock, self._reactor)
         Service.setServiceParent(self._door, self)
+        routing = registry.routing(self.config.flavour, self.config.vllm_model)
         api = Api(
             self._engine,
             prefixes=self.config.prefix,
             max_body=self.config.max_body,
-            about=_about(),
+            about=_about(routing),
             lingering=self._lingering,
             door=self._door,
             control=Control(
@@ -113,6 +114,7 @@ class FakeLLM(MultiService):
                 in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
                 max_body=self.config.max_body,
             ),
+            routing=routing,
         )
         self.resource: IResource = api.resource()
         site = FakeSite(
@@ -190,6 +192,7 @@ class FakeLLM(MultiService):
         cut = await drain(self._engine, self._reactor, self.config.grace)
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
+        self._engine.shelf.clear()
         self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
@@ -204,7 +207,7 @@ def library_of(config: Config, counting: ITokenizer) -> Library:
     return Library(
         config.scenario,
         options=Options(
-            models=config.model,
+            models=config.models,
             echo_model=config.echo_model,
             strict=config.strict,
             prompt_commands=config.prompt_commands,
@@ -255,9 +258,11 @@ def engine_of(
             course=library.course,
             speed=config.speed,
             real=real,
-            models=config.model,
+            models=config.models,
             api_keys=config.api_key,
             strict=config.strict_requests,
+            keep_at_most=config.keep_at_most,
+            dialect_at=registry.routing(config.flavour, config.vllm_model).dialect_at,
         ),
     )
 
@@ -273,12 +278,12 @@ def _fingerprint(config: Config) -> str:
     return "fp_" + hashlib.blake2b(said, digest_size=5).hexdigest()
 
 
-def _about() -> dict[str, Any]:
+def _about(routing: registry.Routing) -> dict[str, Any]:
     return {
         "name": "fakellm",
         "version": fakellm.__version__,
         "endpoints": [
-            *(f"POST {endpoint.path}" for endpoint in registry.ENDPOINTS),
+            *(f"POST {endpoint.path}" for endpoint in routing.endpoints),
             "GET /v1/models",
             "GET /health",
         ],

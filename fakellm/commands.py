@@ -197,7 +197,7 @@ def _pretty(document: bytes) -> str:
 
 
 def _dialect_at(path: str) -> IDialect:
-    dialect = registry.endpoint_at(path)
+    dialect = registry.ROUTING.endpoint_at(path)
     if dialect is None:
         paths = ", ".join(endpoint.path for endpoint in registry.ENDPOINTS)
         refuse(f"no endpoint is at {path!r}, but at {paths}")

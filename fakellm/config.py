@@ -24,6 +24,7 @@ from fakellm.timing.pace import TimingSpec
 LogLevelName = Literal["debug", "info", "warn", "error", "critical"]
 LogFormatName = Literal["text", "json"]
 TokenizerName = Literal["words", "o200k_base", "cl100k_base"]
+FlavourName = Literal["openai", "vllm"]
 ClockName = Literal["real", "virtual"]
 Token = Literal["alone", "with-first-token"]
 LastToken = Literal["alone", "with-last-token"]
@@ -385,6 +386,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             kind=texts("the name of a model", at_least=1),
         ),
     ] = ("fake-model",)
+    flavour: Annotated[
+        FlavourName,
+        Setting(
+            help="Have the ways of this server where OpenAI's format is spoken: openai or vllm.",
+            kind=one_of(*get_args(FlavourName)),
+        ),
+    ] = "openai"
+    vllm_model: Annotated[
+        tuple[str, ...],
+        Setting(
+            help="Offer a model of this name that has vLLM's ways, whatever the others have. May be"
+            " repeated; in the variable, separated by commas.",
+            kind=texts("the name of a model"),
+        ),
+    ] = ()
     api_key: Annotated[
         tuple[str, ...],
         Setting(
@@ -408,6 +424,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_body: Annotated[
         int, Setting(help="Refuse request bodies larger than this.", kind=size())
     ] = 50 * 1024**2
+    keep_at_most: Annotated[
+        int,
+        Setting(
+            help="Keep so many bytes of responses, conversations and the like between requests,"
+            " about; the oldest go first.",
+            kind=size(),
+        ),
+    ] = 64 * 1024**2
     strict_requests: Annotated[
         bool,
         Setting(help="Refuse request fields that the API does not know.", kind=yes_or_no()),
@@ -636,6 +660,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             raise BadSetting("slowdown: expected 0 or a number of 1 or more")
         if self.itl and self.tokens_per_second:
             raise BadSetting("itl and tokens_per_second are two ways to say one thing: give one")
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models on offer."""
+        return tuple(dict.fromkeys((*self.model, *self.vllm_model)))
 
     @property
     def timing(self) -> TimingSpec:

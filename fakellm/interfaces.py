@@ -101,16 +101,6 @@ class IDialect(Interface):
         """A whole answer that is a JSON document."""
 
 
-class IModelLister(Interface):
-    """A vendor's wire format for the list of models."""
-
-    def model_list(models: Sequence[str]) -> bytes:
-        """The body that lists all models."""
-
-    def model_card(model: str) -> bytes:
-        """The body that describes one model."""
-
-
 class ITokenizer(Interface):
     """Cuts text into tokens."""
 

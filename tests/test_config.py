@@ -82,6 +82,9 @@ class ReadingTests(SynchronousTestCase):
             "queue": "0",
             "queue_full": "429",
             "slowdown": "2.5",
+            "flavour": "vllm",
+            "keep_at_most": "2kB",
+            "vllm_model": ["b"],
             "late": "slip",
             "clock": "virtual",
             "role_chunk": "with-first-token",
@@ -101,10 +104,13 @@ class ReadingTests(SynchronousTestCase):
             port=80,
             listen=("tcp:1",),
             model=("a",),
+            flavour="vllm",
+            vllm_model=("b",),
             api_key=("sk-1",),
             answer="hi",
             echo_model=True,
             max_body=1024,
+            keep_at_most=2000,
             strict_requests=True,
             prefix=("/gateway",),
             scenario=("rules.yml",),
@@ -145,6 +151,10 @@ class ReadingTests(SynchronousTestCase):
             for name, value in written.items()
         }
         self.assertEqual(config_from({}, environ), expected)
+
+    def test_models_of_either_sort_are_on_offer(self) -> None:
+        config = Config(model=("a", "b"), vllm_model=("b", "c"))
+        self.assertEqual(config.models, ("a", "b", "c"))
 
     def test_repeatable_settings_keep_order_and_drop_repetitions(self) -> None:
         config = config_from({"model": ["b", "a", "b"]}, {})

@@ -20,7 +20,7 @@ from fakellm.engine.limits import Limits
 from fakellm.engine.pending import GONE, Pending
 from fakellm.engine.player import Player, Stage
 from fakellm.engine.punctuality import Punctuality
-from fakellm.engine.shelf import Shelf
+from fakellm.engine.shelf import BYTES_AT_MOST, Shelf
 from fakellm.engine.telling import Faults, Telling, at_once
 from fakellm.engine.timer import Timer
 from fakellm.engine.troubles import Troubles
@@ -59,6 +59,7 @@ class Setup(Struct, frozen=True, kw_only=True):
         models: the names of those on offer.
         api_keys: the keys that are let in; none given, everybody is.
         strict: refuse what the vendor refuses but a fake need not mind.
+        keep_at_most: bytes that what is kept between requests may have, about.
         dialect_at: the dialect that a request is in, for those that the server asks itself.
     """
 
@@ -68,7 +69,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = ()
     strict: bool = False
-    dialect_at: Callable[[Received], IDialect] = registry.dialect_at
+    keep_at_most: int = BYTES_AT_MOST
+    dialect_at: Callable[[Received], IDialect] = registry.ROUTING.dialect_at
 
 
 class Engine:
@@ -118,7 +120,7 @@ class Engine:
         )
         self._telling = Telling(tokenizer=tokenizer, speed=setup.speed, noted=self._troubles.note)
         self.gates = Gates()
-        self.shelf = Shelf()
+        self.shelf = Shelf(at_most_bytes=setup.keep_at_most)
         punctuality = Punctuality(clock.seconds) if setup.real else None
         self._stage = Stage(
             timer=Timer(clock, None if punctuality is None else punctuality.lag.note),

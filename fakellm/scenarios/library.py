@@ -131,7 +131,7 @@ class Library:
     def _read(self, loaded: Loaded) -> None:
         strict = self._options.strict or bool(loaded.settings.strict)
         commands = self._options.prompt_commands and loaded.settings.prompt_commands is not False
-        names = ["commands.yml"] * commands + ["default.yml"] * (not strict)
+        names = ["commands.yml"] * commands + ["services.yml" if strict else "default.yml"]
         self._written = compile_loaded(loaded.rules, self._surroundings)
         self._ours = [
             rule

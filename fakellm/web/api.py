@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from fakellm.dialects import registry
 from fakellm.dialects.operations import Operation
+from fakellm.dialects.registry import Routing
 from fakellm.engine.door import Door
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.service import Engine
@@ -27,6 +28,7 @@ from fakellm.web.routes import Routes
 from fakellm.web.wire import RequestWire, Surroundings, received
 
 _Handler = Callable[..., Any]
+_HEALTH = "health"
 
 
 class Api:
@@ -40,6 +42,7 @@ class Api:
         lingering: waits until clients have got what was written.
         door: turns new connections away.
         control: the routes of the control API.
+        routing: which codec answers at which path.
     """
 
     def __init__(
@@ -52,19 +55,25 @@ class Api:
         lingering: Lingering,
         door: Door,
         control: Control,
+        routing: Routing = registry.ROUTING,
     ) -> None:
+        self._routing = routing
         self._engine = engine
         self._around = Surroundings(lingering=lingering, door=door, extra=cors.HEADERS)
         self._control = control
         self._max_body = max_body
         self._about = about
-        self._prefixes = Prefixes(prefixes, registry.roots())
+        self._prefixes = Prefixes(
+            prefixes,
+            (*routing.roots(), _HEALTH),
+            lambda path: path == f"/{_HEALTH}" or routing.is_path(path),
+        )
         self._app = Routes()
-        for endpoint in registry.ENDPOINTS:
+        for endpoint in routing.endpoints:
             self._route(endpoint.path, "POST", partial(self._prompt, endpoint.dialect))
-        for (path, method), operations in _by_route(registry.OPERATIONS).items():
+        for (path, method), operations in _by_route(routing.operations).items():
             self._route(path, method, partial(self._operate, operations))
-        self._route("/health", "GET", self._health)
+        self._route(f"/{_HEALTH}", "GET", self._health)
         self._route("/", "GET", self._root)
         self._app.handle_errors(HTTPException)(cast("Any", self._refused))
 
@@ -89,7 +98,7 @@ class Api:
 
     def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
         """Answer with an error in the words of the dialect that the client speaks."""
-        dialect = registry.dialect_at(received(request))
+        dialect = self._routing.dialect_at(received(request))
         return _sent(
             request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
         )
@@ -149,7 +158,7 @@ class Api:
 
     def _refuse_unrouted(self, request: Request, failure: TwistedFailure) -> Deferred[None]:
         asked = received(request)
-        errors = registry.dialect_at(asked).errors
+        errors = self._routing.dialect_at(asked).errors
         match failure.value:
             case MethodNotAllowed(valid_methods=methods):
                 return self.refuse(request, errors.not_allowed(asked, sorted(methods or ())))

@@ -227,7 +227,7 @@ class _Contract(SynchronousTestCase):
                 self.failed(self.adapter.dialect.failure(refused.failure, stamp()), refused.failure)
 
 
-def _places(value: Any) -> Iterable[tuple[Any, Any]]:
+def places(value: Any) -> Iterable[tuple[Any, Any]]:
     """Where in a value there is another: what holds it, and under what key."""
     keys: Iterable[Any] = ()
     if isinstance(value, dict):
@@ -236,7 +236,7 @@ def _places(value: Any) -> Iterable[tuple[Any, Any]]:
         keys = range(len(value))
     for key in keys:
         yield value, key
-        yield from _places(value[key])
+        yield from places(value[key])
 
 
 class _ToolsContract(_Contract):
@@ -355,8 +355,7 @@ def make_dialect_tests(make: Callable[[], Adapter], module: str) -> type[Synchro
             tools = ("f",) if "tools" in self.adapter.can else ()
             wanted = Wanted(tools=tools, looped=bool(tools), stream=data.draw(st.booleans()))
             body = self.adapter.body(wanted)
-            places = [*_places(body)]
-            holder, key = data.draw(st.sampled_from(places))
+            holder, key = data.draw(st.sampled_from([*places(body)]))
             holder[key] = data.draw(anything)
             self.refused(json.dumps(body).encode())
 

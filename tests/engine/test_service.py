@@ -1,11 +1,12 @@
 """Requests answered: who is let in, what goes wrong and how it is told, what is running."""
 
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest import mock
 
 import msgspec
+from msgspec import structs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
@@ -13,13 +14,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from fakellm.dialects.operations import Operation
 from fakellm.dialects.registry import ENDPOINTS
 from fakellm.engine.service import Engine, Identity, Setup
 from fakellm.interfaces import IDialect, IEncoder, IErrorWords
-from fakellm.model.prompt import Received
-from fakellm.model.reply import Failure
-from fakellm.model.timeline import Cue, Finish, Head, Write
+from fakellm.model.asked import Asked, Kept
+from fakellm.model.events import Begin, End, Event, Token
+from fakellm.model.framing import Framing
+from fakellm.model.prompt import Prompt, Received
+from fakellm.model.reply import Failure, Refused
+from fakellm.model.stamp import Stamp
+from fakellm.model.timeline import Act, Amend, Ask, Cue, Finish, Head, Keep, Nothing, Write
 from fakellm.scenarios.book import Book, Decision
+from fakellm.scenarios.course import Conducted, Course
+from fakellm.timing.conduct import LoadSpec
+from fakellm.timing.pace import TimingSpec
 from fakellm.timing.tokens import Splitter
 from tests.engine.plain import BrokenError, PlainDialect, PlainEncoder
 from tests.engine.wires import NotedWire, UnbreakableWire
@@ -470,3 +479,237 @@ class SessionTests(EngineCase):
         self.successResultOf(engine.answer(self.dialect, received, self.wire))
         told = book.decide.call_args.kwargs
         self.assertEqual((told["now"], told["session"]), (1002.5, "blue"))
+
+
+def operation(*acts: Act, fails: Exception | None = None) -> Operation:
+    """An operation that answers with acts, whatever is asked."""
+
+    def answer(asked: Asked) -> Iterable[Act]:
+        ASKED.append(asked)
+        if fails is not None:
+            raise fails
+        return acts
+
+    return Operation(method="GET", path="/plain/<id>", dialect=PlainDialect(), answer=answer)
+
+
+ASKED: list[Asked] = []
+DOCUMENT = (Head(200, ()), Write(b"{}"), Finish())
+
+
+class OperateTests(EngineCase):
+    """Requests that no model answers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        ASKED.clear()
+
+    def operate(
+        self, operation: Operation, engine: Engine | None = None, *, key: str | None = None
+    ) -> list[object]:
+        """Have a request answered, and return what its wire was told."""
+        wire = NotedWire()
+        headers = {} if key is None else {"key": key}
+        received = Received(method="GET", path="/plain/x", headers=headers)
+        done = (engine or self.engine).operate(operation, {"id": "x"}, received, wire)
+        self.assertIsNone(self.successResultOf(done))
+        self.assertEqual(self.engine.running, 0)
+        return wire.done
+
+    def test_it_is_told_what_is_asked_and_answers(self) -> None:
+        engine = self.make(models=("m",), strict=True)
+        self.clock.advance(5)
+        self.assertEqual(self.operate(operation(*DOCUMENT), engine), [(200,), b"{}", "finished"])
+        (asked,) = ASKED
+        self.assertEqual((asked.received.path, asked.found), ("/plain/x", {"id": "x"}))
+        self.assertEqual((asked.models, asked.strict, asked.stamp.created), (("m",), True, 1005))
+        self.assertIs(asked.kept, engine.shelf)
+        prompt = self.dialect.decode(
+            Received(method="POST", path="/", body=b'{"say":"one two three"}'),
+            strict=False,
+            kept=engine.shelf,
+        )
+        self.assertGreaterEqual(asked.count(prompt), 3)
+
+    def test_what_it_keeps_is_kept(self) -> None:
+        self.operate(operation(Keep("a", "x", 1), *DOCUMENT))
+        self.operate(operation(Amend("a", "x", lambda old: old + 1), *DOCUMENT))
+        self.assertEqual(self.engine.shelf.get("a", "x"), 2)
+
+    def test_keys_are_asked_for(self) -> None:
+        engine = self.make(api_keys=("right",))
+        self.assertEqual(self.operate(operation(*DOCUMENT), engine)[0], (401,))
+        self.assertEqual(self.operate(operation(*DOCUMENT), engine, key="right")[0], (200,))
+        self.assertEqual(len(ASKED), 1)
+
+    def test_it_may_refuse(self) -> None:
+        refused = Refused(Failure(status=404, message="no x"))
+        told = self.operate(operation(fails=refused))
+        self.assertEqual(told, [(404,), b"no x", "finished"])
+
+    def test_what_breaks_in_it_is_told_and_logged(self) -> None:
+        told = self.operate(operation(fails=BrokenError()))
+        self.assertEqual(told, [(500,), b"internal", "finished"])
+        self.assertEqual(len(self.flushLoggedErrors(BrokenError)), 1)
+
+    def test_it_has_no_limit_and_waits_for_nobody(self) -> None:
+        engine = self.make(course=Course(Conducted(load=LoadSpec(slots=1, queue=0))))
+        engine.play(slow(), NotedWire())
+        self.assertEqual(self.operate(operation(*DOCUMENT), engine)[0], (200,))
+
+
+class AskTests(EngineCase):
+    """Requests that the server makes of itself."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.engine = self.make(dialect_at=lambda _: self.dialect)
+        self.told: list[tuple[int, bytes]] = []
+
+    def ask(self, engine: Engine | None = None, **asked: Any) -> None:
+        def then(status: int, body: bytes) -> Iterable[Keep]:
+            self.told.append((status, body))
+            return [Keep("answer", str(len(self.told)), body)]
+
+        received = Received(method="POST", path="/plain", body=msgspec.json.encode(asked))
+        cues = iter([(0.0, Ask(received, then)), *((0.0, act) for act in DOCUMENT)])
+        self.successResultOf((engine or self.engine).play(cues, self.wire))
+
+    def test_they_are_answered_as_any_client_is_and_what_follows_is_kept(self) -> None:
+        self.ask()
+        self.ask(say="[429]")
+        self.assertEqual(self.wire.done[:3], [(200,), b"{}", "finished"])
+        too_many = b"Too many requests. Please try again later."
+        self.assertEqual(self.told, [(200, b"hello world"), (429, too_many)])
+        self.assertEqual(self.engine.shelf.get("answer", "1"), b"hello world")
+
+    def test_they_take_their_time_which_nobody_waits_for(self) -> None:
+        timed = Course(Conducted(timing=TimingSpec(ttft=2.0)))
+        self.engine = self.make(dialect_at=lambda _: self.dialect, course=timed)
+        self.ask()
+        self.assertEqual((self.told, self.engine.running), ([], 1))
+        self.clock.advance(2)
+        self.assertEqual((self.told, self.engine.running), ([(200, b"hello world")], 0))
+
+    def test_one_that_is_broken_off_has_no_status(self) -> None:
+        timed = Course(Conducted(timing=TimingSpec(ttft=2.0)))
+        self.engine = self.make(dialect_at=lambda _: self.dialect, course=timed)
+        self.ask()
+        self.engine.abort()
+        self.assertEqual([status for status, _ in self.told], [0])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_breaks_after_it_is_logged(self) -> None:
+        def then(*_: object) -> Iterable[Keep]:
+            raise BrokenError
+
+        ask = Ask(Received(method="POST", path="/plain", body=b"{}"), then)
+        cues = iter([(0.0, ask), *((0.0, act) for act in DOCUMENT)])
+        self.successResultOf(self.engine.play(cues, self.wire))
+        self.assertEqual(len(self.flushLoggedErrors(BrokenError)), 1)
+
+    def test_the_dialect_is_that_of_the_path(self) -> None:
+        asked: list[Received] = []
+
+        def dialect_at(received: Received) -> IDialect:
+            asked.append(received)
+            return self.dialect
+
+        self.ask(self.make(dialect_at=dialect_at))
+        self.assertEqual([received.path for received in asked], ["/plain"])
+
+
+class LastingDialect(PlainDialect):
+    """One whose answers go on without their clients, for what they keep."""
+
+    def decode(self, received: Received, *, strict: bool, kept: Kept) -> Prompt:
+        prompt = super().decode(received, strict=strict, kept=kept)
+        return structs.replace(prompt, lasting=True)
+
+    def encoder(self, prompt: Prompt, stamp: Stamp, framing: Framing) -> IEncoder:  # noqa: ARG002
+        return LastingEncoder()
+
+
+@implementer(IEncoder)
+class LastingEncoder:
+    """Answers at once, and keeps what is said when all of it is."""
+
+    def encode(self, event: Event) -> Iterator[Act]:
+        match event:
+            case Begin():
+                yield from DOCUMENT
+            case Token():
+                yield Nothing()
+            case End():
+                yield Keep("said", "x", value=True)
+
+
+class LastingTests(EngineCase):
+    """Answers that go on when their clients have gone, or have what they wait for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dialect = LastingDialect()
+        self.engine = self.make(course=Course(Conducted(timing=TimingSpec(ttft=2.0))))
+
+    def asked(self) -> "Deferred[None]":
+        return self.engine.answer(
+            self.dialect, Received(method="POST", path="/plain", body=b"{}"), self.wire
+        )
+
+    def kept(self) -> Any:
+        return self.engine.shelf.get("said", "x")
+
+    def test_it_ends_by_itself(self) -> None:
+        done = self.asked()
+        self.assertEqual(self.wire.done, [(200,), b"{}", "finished"])
+        self.assertEqual((self.kept(), self.engine.running), (None, 1))
+        self.clock.advance(2)
+        self.assertIsNone(self.successResultOf(done))
+        self.assertEqual((self.kept(), self.engine.running), (True, 0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_who_waits_no_more_is_told_so_and_it_goes_on(self) -> None:
+        done = self.asked()
+        done.cancel()
+        self.assertIsNone(self.successResultOf(done))
+        self.assertEqual((self.kept(), self.engine.running), (None, 1))
+        self.clock.advance(2)
+        self.assertEqual((self.kept(), self.engine.running), (True, 0))
+
+    def test_a_client_that_goes_does_not_stop_it(self) -> None:
+        self.asked()
+        producer = self.wire.producer
+        if producer is not None:
+            producer.stopProducing()
+        self.clock.advance(2)
+        self.assertTrue(self.kept())
+
+    def test_a_server_that_ends_does(self) -> None:
+        done = self.asked()
+        self.assertEqual(self.engine.abort(), 1)
+        self.assertIsNone(self.successResultOf(done))
+        self.clock.advance(5)
+        self.assertEqual((self.kept(), self.engine.running), (None, 0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_it_has_its_slot_until_it_ends(self) -> None:
+        conducted = Conducted(timing=TimingSpec(ttft=2.0), load=LoadSpec(slots=1, queue=0))
+        self.engine = self.make(course=Course(conducted))
+        self.asked().cancel()
+        wire = NotedWire()
+        self.engine.answer(self.dialect, Received(method="POST", path="/plain"), wire)
+        self.assertEqual(wire.done[0], (503,))
+        self.clock.advance(2)
+        self.asked()
+        self.clock.advance(2)
+        self.assertEqual(self.engine.running, 0)
+
+
+class KeepingTests(EngineCase):
+    def test_what_is_kept_is_bounded_as_the_server_is_set_up(self) -> None:
+        engine = self.make(keep_at_most=5000)
+        for key in "abcdef":
+            engine.shelf.put(Keep("a", key, "x" * 500))
+        self.assertTrue(0 < len(engine.shelf) < 3)
+        self.assertLessEqual(engine.shelf.bytes, 5000)

@@ -42,8 +42,8 @@ def faults_of(text: str) -> tuple[Fault, ...]:
 class Told:
     """An answer with faults, as its cues and what they come to."""
 
-    def __init__(self, cues: Iterable[Cue], noted: list[str]) -> None:
-        self.cues = list(islice(cues, AT_MOST))
+    def __init__(self, cues: Iterable[Cue], noted: list[str], at_most: int = AT_MOST) -> None:
+        self.cues = list(islice(cues, at_most))
         self.noted = noted
         self.acts = [act for _, act in self.cues]
         self.end = self.acts[-1]

@@ -62,8 +62,8 @@ def prompt(*messages: Message | str, **asked: Any) -> Prompt:
     """A prompt; a text is a message of the user."""
     said = [message(Text(text=each)) if isinstance(each, str) else each for each in messages]
     return Prompt(
-        dialect="test",
-        endpoint="test",
+        dialect=asked.pop("dialect", "test"),
+        endpoint=asked.pop("endpoint", "test"),
         model=asked.pop("model", "any-model"),
         messages=tuple(said) or (message(Text(text="Say something")),),
         received=asked.pop("received", Received(method="POST", path="/")),

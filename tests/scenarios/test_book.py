@@ -87,6 +87,14 @@ class RateLimitTests(BookCase):
 
     LIMIT = Text(text="[429]")
 
+    def test_vendors_with_words_of_their_own_are_left_to_them(self) -> None:
+        for dialect in ("anthropic", "azure"):
+            asked = prompt(message(self.LIMIT), dialect=dialect)
+            self.assertEqual(decide(book(), asked), Failure(status=429))
+        for dialect in ("openai", "vllm", "any"):
+            asked = prompt(message(self.LIMIT), dialect=dialect)
+            self.assertEqual(decide(book(), asked), LIMITED)
+
     def assert_limited(self, *messages: Message) -> None:
         self.assertEqual(decide(book(), prompt(*messages)), LIMITED)
 
@@ -487,7 +495,17 @@ class ExplainTests(SynchronousTestCase):
 
     def test_where_none_answers(self) -> None:
         explained = library(strict=True, prompt_commands=False).book.explain(prompt("a"))
-        self.assertEqual((explained.rule, explained.misses), (None, ()))
+        self.assertIs(explained.rule, None)
+        # which is what answers embeddings and moderations however strict it is
+        self.assertEqual([str(miss.rule.written) for miss in explained.misses], ["False"] * 2)
+
+    def test_what_is_no_reply_of_the_models_is_let_through(self) -> None:
+        book = library(strict=True).book
+        for endpoint in ("embeddings", "moderations"):
+            answer = decide(book, prompt("a", endpoint=endpoint))
+            assert isinstance(answer, Reply), answer
+            self.assertEqual(answer.choices[0].parts, (ANSWER,))
+        self.assertIsInstance(decide(book, prompt("a")), Failure)
 
 
 class FunctionTests(MemoryTestCase):

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
-from fakellm.dialects.anthropic import models
 from fakellm.dialects.anthropic.decode import decode_messages_request
 from fakellm.dialects.anthropic.errors import AnthropicErrors, document_acts, failure_acts
 from fakellm.dialects.anthropic.limits import limit_headers
 from fakellm.dialects.anthropic.stream import MessageStreamEncoder
 from fakellm.dialects.anthropic.whole import MessageWholeEncoder
-from fakellm.interfaces import IDialect, IEncoder, IErrorWords, IModelLister
+from fakellm.interfaces import IDialect, IEncoder, IErrorWords
 from fakellm.model.asked import Kept
 from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt, Received
@@ -22,9 +21,9 @@ from fakellm.model.timeline import Act
 _BEARER = "bearer "
 
 
-@implementer(IDialect, IModelLister)
+@implementer(IDialect)
 class AnthropicMessages:
-    """``POST /v1/messages`` and the models it lists."""
+    """``POST /v1/messages``."""
 
     name = "anthropic"
     errors: IErrorWords = AnthropicErrors()
@@ -61,11 +60,3 @@ class AnthropicMessages:
     def document(self, body: bytes, stamp: Stamp) -> tuple[Act, ...]:
         """See `IDialect`."""
         return document_acts(body, stamp)
-
-    def model_list(self, names: Sequence[str]) -> bytes:
-        """See `IModelLister`."""
-        return models.model_list(names)
-
-    def model_card(self, name: str) -> bytes:
-        """See `IModelLister`."""
-        return models.model_card(name)

@@ -61,14 +61,6 @@ def model_page(models: Sequence[str], query: Mapping[str, str]) -> bytes:
     return msgspec.json.encode(page([_model(name) for name in models], query))
 
 
-def model_list(models: Sequence[str]) -> bytes:
-    """The body that lists all models."""
-    every = [_model(name) for name in models]
-    ends = {"first_id": every[0]["id"], "last_id": every[-1]["id"]} if every else {}
-    whole = {"data": every, "has_more": False, "first_id": None, "last_id": None, **ends}
-    return msgspec.json.encode(whole)
-
-
 def model_card(model: str) -> bytes:
     """The body that describes one model."""
     return msgspec.json.encode(_model(model))

@@ -1,10 +1,7 @@
 """OpenAI chat completions: the codec."""
 
-from collections.abc import Sequence
-
 from zope.interface import implementer
 
-from fakellm.dialects.openai import models
 from fakellm.dialects.openai.base import OpenAIBase
 from fakellm.dialects.openai.chat_decode import decode_chat
 from fakellm.dialects.openai.chat_request import ChatRequest
@@ -12,16 +9,16 @@ from fakellm.dialects.openai.chat_stream import ChatStreamEncoder
 from fakellm.dialects.openai.chat_whole import ChatWholeEncoder
 from fakellm.dialects.openai.running_usage import with_running_usage
 from fakellm.dialects.openai.storing import stored
-from fakellm.interfaces import IDialect, IEncoder, IModelLister
+from fakellm.interfaces import IDialect, IEncoder
 from fakellm.model.asked import Kept
 from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.stamp import Stamp
 
 
-@implementer(IDialect, IModelLister)
+@implementer(IDialect)
 class OpenAIChat(OpenAIBase):
-    """``POST /v1/chat/completions`` and the models it lists."""
+    """``POST /v1/chat/completions``."""
 
     def decode(self, received: Received, *, strict: bool, kept: Kept) -> Prompt:  # noqa: ARG002
         """See `IDialect`."""
@@ -41,11 +38,3 @@ class OpenAIChat(OpenAIBase):
             chunks = ChatStreamEncoder(prompt, stamp, framing)
             encoder = with_running_usage(chunks, request.stream_options)
         return stored(encoder, prompt, stamp) if request.store else encoder
-
-    def model_list(self, names: Sequence[str]) -> bytes:
-        """See `IModelLister`."""
-        return models.model_list(names, self.flavour)
-
-    def model_card(self, name: str) -> bytes:
-        """See `IModelLister`."""
-        return models.model_card(name, self.flavour)

@@ -172,7 +172,7 @@ class CompletionWholeEncoder(_Encoder):
                 "text": "".join([text for text, _ in tokens]),
                 "index": index,
                 "logprobs": self._choices[index].scores(tokens) if self._scored else None,
-                "finish_reason": self._reasons[index],
+                "finish_reason": self._reasons.get(index),
             }
             for index, tokens in sorted(self._tokens.items())
         ]

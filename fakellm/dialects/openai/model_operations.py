@@ -4,13 +4,13 @@ Source: ``/v1/models`` of OpenAI's published schema; a fine-tuned model has a na
 ``ft:``. A deleted one is forgotten, not gone: rules go on answering for it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from fakellm.dialects.openai.errors import INVALID, OpenAIErrors, document_acts, shown
 from fakellm.dialects.openai.flavour import PLAIN, Flavour
-from fakellm.dialects.openai.models import model_card, model_list
+from fakellm.dialects.openai.models import NONE, model_card, model_list
 from fakellm.model.asked import Asked
 from fakellm.model.reply import Failure, Refused
 from fakellm.model.timeline import Act, Keep
@@ -21,21 +21,25 @@ DELETED = "model.deleted"
 _errors = OpenAIErrors()
 
 
-def listing(flavour: Flavour = PLAIN) -> Callable[[Asked], Iterable[Act]]:
-    """``GET /v1/models``, as servers of a flavour tell of them."""
+def listing(
+    flavour: Flavour = PLAIN, others: Mapping[str, Flavour] = NONE
+) -> Callable[[Asked], Iterable[Act]]:
+    """``GET /v1/models``, as servers of a flavour tell; ``others`` are those of some models."""
 
     def answer(asked: Asked) -> Iterable[Act]:
         names = [name for name in asked.models if asked.kept.get(DELETED, name) is None]
-        return document_acts(model_list(names, flavour), asked.stamp)
+        return document_acts(model_list(names, flavour, others), asked.stamp)
 
     return answer
 
 
-def showing(flavour: Flavour = PLAIN) -> Callable[[Asked], Iterable[Act]]:
-    """``GET /v1/models/{name}``, as servers of a flavour tell of it."""
+def showing(
+    flavour: Flavour = PLAIN, others: Mapping[str, Flavour] = NONE
+) -> Callable[[Asked], Iterable[Act]]:
+    """``GET /v1/models/{name}``, likewise."""
 
     def answer(asked: Asked) -> Iterable[Act]:
-        return document_acts(model_card(_known(asked), flavour), asked.stamp)
+        return document_acts(model_card(_known(asked), flavour, others), asked.stamp)
 
     return answer
 

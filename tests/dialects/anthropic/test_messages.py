@@ -6,7 +6,7 @@ from zope.interface.verify import verifyObject
 from fakellm.dialects import registry
 from fakellm.dialects.anthropic.messages import AnthropicMessages
 from fakellm.dialects.anthropic.operations import DIALECT, MODEL_OPERATIONS, OPERATIONS
-from fakellm.interfaces import IDialect, IEncoder, IErrorWords, IModelLister
+from fakellm.interfaces import IDialect, IEncoder, IErrorWords
 from tests.dialects.anthropic.answering import stamp
 from tests.dialects.anthropic.requests import prompt_of
 
@@ -16,7 +16,6 @@ MESSAGES = AnthropicMessages()
 class InterfacesTests(SynchronousTestCase):
     def test_what_it_says_it_provides_it_provides(self) -> None:
         verifyObject(IDialect, MESSAGES)
-        verifyObject(IModelLister, MESSAGES)
         verifyObject(IErrorWords, MESSAGES.errors)
         for stream in (False, True):
             verifyObject(IEncoder, MESSAGES.encoder(prompt_of(stream=stream), stamp()))

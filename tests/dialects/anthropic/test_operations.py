@@ -327,7 +327,7 @@ class BatchTests(OperationTestCase):
             self.assertEqual((failure.status, failure.message), (400, said))
         many = [item(str(number)) for number in range(batches.REQUESTS_AT_MOST + 1)]
         failure = self.refused("POST", BATCHES, {"requests": many})
-        self.assertIn("at most 10000 items after validation, not 10001", str(failure.message))
+        self.assertIn("at most 5000 items after validation, not 5001", str(failure.message))
 
     @few
     @given(anything)

@@ -8,9 +8,9 @@ from zope.interface.verify import verifyObject
 from fakellm.dialects import registry
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.dialects.openai.errors import document_acts, failure_acts
-from fakellm.dialects.openai.models import CREATED
+from fakellm.dialects.openai.models import CREATED, model_card, model_list
 from fakellm.engine.shelf import Shelf
-from fakellm.interfaces import IDialect, IEncoder, IErrorWords, IModelLister
+from fakellm.interfaces import IDialect, IEncoder, IErrorWords
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
 from tests.dialects.openai.answering import stamp
@@ -22,7 +22,6 @@ CHAT = OpenAIChat()
 class InterfacesTests(SynchronousTestCase):
     def test_what_it_says_it_provides_it_provides(self) -> None:
         verifyObject(IDialect, CHAT)
-        verifyObject(IModelLister, CHAT)
         verifyObject(IErrorWords, CHAT.errors)
         for stream in (False, True):
             verifyObject(IEncoder, CHAT.encoder(prompt_of(stream=stream), stamp()))
@@ -68,11 +67,11 @@ CARD = {"id": "fake-model", "object": "model", "created": CREATED, "owned_by": "
 
 class ModelsTests(SynchronousTestCase):
     def test_a_model(self) -> None:
-        self.assertEqual(json.loads(CHAT.model_card("fake-model")), CARD)
+        self.assertEqual(json.loads(model_card("fake-model")), CARD)
 
     def test_the_list_of_models(self) -> None:
         self.assertEqual(
-            json.loads(CHAT.model_list(["fake-model", "ü"])),
+            json.loads(model_list(["fake-model", "ü"])),
             {"object": "list", "data": [CARD, {**CARD, "id": "ü"}]},
         )
-        self.assertEqual(json.loads(CHAT.model_list([])), {"object": "list", "data": []})
+        self.assertEqual(json.loads(model_list([])), {"object": "list", "data": []})

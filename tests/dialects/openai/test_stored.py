@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from fakellm.dialects.openai import model_operations, stored
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.dialects.openai.flavour import VLLM
-from fakellm.dialects.openai.operations import AZURE, OPENAI, vllm_operations
+from fakellm.dialects.openai.operations import AZURE, openai_operations, vllm_operations
 from fakellm.engine.shelf import Shelf
 from fakellm.model.content import Speech, ToolCall
 from fakellm.model.reply import Failure, Refused
@@ -245,7 +245,7 @@ class ModelTests(SynchronousTestCase):
 
 class RouteTests(SynchronousTestCase):
     def test_no_operation_is_there_twice(self) -> None:
-        lines = [*OPENAI, *AZURE, *vllm_operations("/vllm")]
+        lines = [*openai_operations(), *AZURE, *vllm_operations("/vllm")]
         self.assertEqual(len({(each.method, each.path) for each in lines}), len(lines))
         self.assertIn("/vllm/health", [each.path for each in lines])
         self.assertEqual({each.dialect.name for each in AZURE}, {"azure"})

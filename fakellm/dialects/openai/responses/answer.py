@@ -31,7 +31,7 @@ class Answer:
         response: the object, without its output until it has ended.
         output: the items.
         given: the items of the request, as they are kept.
-        reason: why it ended.
+        reason: why it ended; ``None``: that was not told.
     """
 
     def __init__(self, prompt: Prompt, stamp: Stamp) -> None:
@@ -39,7 +39,7 @@ class Answer:
         self.output = Output(self.asking, stamp)
         self.response: dict[str, Any] = {}
         self.given: tuple[Item, ...] = ()
-        self.reason: FinishReason = "stop"
+        self.reason: FinishReason | None = None
         self._prompt = prompt
         self._stamp = stamp
         self._unused = copy.copy(stamp)
@@ -77,4 +77,4 @@ class Answer:
 
     def last_status(self) -> str:
         """How the last item ends."""
-        return "incomplete" if self.reason in ("length", "content_filter") else "completed"
+        return "completed" if self.reason in ("stop", "tool_calls") else "incomplete"

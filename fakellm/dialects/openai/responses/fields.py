@@ -141,12 +141,16 @@ _INCOMPLETE: Mapping[FinishReason, str] = {
 }
 
 
-def ended_fields(reason: FinishReason, usage: Usage, now: int) -> dict[str, Any]:
-    """What changes in a response once it has ended, but for its output."""
-    why = _INCOMPLETE.get(reason)
+def ended_fields(reason: FinishReason | None, usage: Usage, now: int) -> dict[str, Any]:
+    """What changes in a response once it has ended, but for its output.
+
+    One that ends for no ``reason`` that is told is incomplete, and does not tell why either.
+    """
+    why = None if reason is None else _INCOMPLETE.get(reason)
+    whole = reason is not None and why is None
     return {
-        "status": "completed" if why is None else "incomplete",
-        "completed_at": now if why is None else None,
+        "status": "completed" if whole else "incomplete",
+        "completed_at": now if whole else None,
         "incomplete_details": None if why is None else {"reason": why},
         "usage": usage_object(usage),
     }

@@ -252,6 +252,7 @@ class ResponseStreamEncoder:
             yield self._event("response.output_item.done", done)
 
     def _end(self, event: End) -> Iterator[Act]:
+        yield from self._close(self._answer.last_status())  # open where no choice has ended
         yield from self._answer.ended(event)
         kind = _ENDS[self.response["status"]]
         yield self._event(kind, {"response": self.response}, last=True)
