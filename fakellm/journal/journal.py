@@ -204,7 +204,10 @@ class Journal:
         return Delivery(arrived, WRITES_AT_MOST if self.on else 0)
 
     def received(self, noted: Noted) -> None:
-        """A request has been understood, or never will be."""
+        """A request has been understood, or never will be; only the first time counts."""
+        if noted.told:
+            return
+        noted.told = True
         if self._bounds.entries:
             noted.bound(self._bounds.body)
             noted.kept = True
