@@ -102,11 +102,10 @@ class FakeLLM(MultiService):
             real_seconds=self._reactor.seconds,
         )
         self._engine.forgetting.append(self._library.clear)
+        self._file: JournalFile | None = None
         if self.config.journal is not None:
-            self._engine.journal.sink = JournalFile(
-                self.config.journal, _from_threads(self._reactor)
-            )
-            Service.setServiceParent(self._engine.journal.sink, self)
+            call = _from_threads(self._reactor)
+            self._file = self._engine.journal.sink = JournalFile(self.config.journal, call)
         self._lingering = Lingering(self._reactor)
         self._door = Door(self.clock, self._reactor)
         Service.setServiceParent(self._door, self)
@@ -221,6 +220,12 @@ class FakeLLM(MultiService):
             tell = self._log.error if mistake.severity == "error" else self._log.warn
             tell("{mistake}", mistake=str(mistake))
 
+    def startService(self) -> None:  # noqa: N802 -- IService's name
+        """Start what is behind the sockets."""
+        if self._file is not None:
+            self._file.start()
+        MultiService.startService(self)
+
     def stopService(self) -> Deferred[None]:  # noqa: N802 -- IService's name
         """Stop listening, let running answers end for ``grace`` seconds, break the rest off."""
         return Deferred.fromCoroutine(self._stop())
@@ -233,6 +238,8 @@ class FakeLLM(MultiService):
         self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
+        if self._file is not None:
+            self._file.stop()
 
 
 def library_of(config: Config, counting: ITokenizer) -> Library:
