@@ -1,5 +1,6 @@
 """The settings: declared once, read from options and variables, checked in one place."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -96,6 +97,11 @@ class ReadingTests(SynchronousTestCase):
             "context_length": "8192",
             "fault": ["reset after 3"],
             "speed": "+.5",
+            "journal": "journal.jsonl",
+            "journal_size": "100",
+            "journal_memory": "1MB",
+            "journal_body": "1KiB",
+            "session_idle": "1m",
             "grace": "250ms",
             "log_level": "debug",
             "log_format": "json",
@@ -140,6 +146,11 @@ class ReadingTests(SynchronousTestCase):
             context_length=8192,
             fault=("reset after 3",),
             speed=0.5,
+            journal="journal.jsonl",
+            journal_size=100,
+            journal_memory=1_000_000,
+            journal_body=1024,
+            session_idle=60.0,
             grace=0.25,
             log_level="debug",
             log_format="json",
@@ -417,6 +428,7 @@ class PythonTests(SynchronousTestCase):
             "echo_model": (1, None),
             "model": ((), None, [1], {"a"}),
             "tokenizer": ("letters", None, ["words"]),
+            "journal": ("", " ", "a\0b", 1, b"x"),
         }
         for name, values in wrong.items():
             for value in values:
@@ -424,6 +436,9 @@ class PythonTests(SynchronousTestCase):
                     with self.subTest(name=name, value=value):
                         error = self.assertRaises(ValueError, make, **{name: value})
                         self.assertTrue(str(error).startswith(f"{name}: expected "), error)
+
+    def test_a_path_may_be_a_Path(self) -> None:
+        self.assertEqual(Config.of(journal=Path("a") / "b").journal, str(Path("a") / "b"))
 
     def test_an_unknown_name_is_a_TypeError_with_a_hint(self) -> None:
         error = self.assertRaises(TypeError, Config.of, prot=1)

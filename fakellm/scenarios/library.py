@@ -5,7 +5,7 @@ last. Files can be read again while the server runs: if they are wrong, what was
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Unpack
@@ -67,6 +67,7 @@ class Library:
         self._options = options
         self._surroundings = surroundings
         self._made: list[CompiledRule] = []
+        self._own: dict[str, list[CompiledRule]] = {}
         self._made_so_far = 0
         self.course = Course(options.conduct)
         self.files: tuple[Path, ...] = ()
@@ -93,23 +94,49 @@ class Library:
         """The files and folders whose change may change the rules."""
         return [*map(Path, self._paths), *self.files, *self._folders]
 
-    def when(self, test: Test | None = None, /, **conditions: Unpack[Conditions]) -> RuleMaker:
+    def when(
+        self,
+        test: Test | None = None,
+        /,
+        *,
+        session: str | None = None,
+        **conditions: Unpack[Conditions],
+    ) -> RuleMaker:
         """Begin a rule in Python: by name the conditions that a file has, and a function.
+
+        With a ``session`` it is that one's own, and comes before all that hold for every session.
 
         Raises:
             TypeError: a condition has a name that none has, or a value that none takes.
         """
-        return RuleMaker(self._add, checked(conditions, schema.When, "when"), test)
+        add = partial(self.add, session=session)
+        return RuleMaker(add, checked(conditions, schema.When, "when"), test)
 
-    def clear(self) -> None:
-        """Drop the rules made in Python."""
-        self._made.clear()
-        self._put_in_force()
+    def clear(self, session: str | None = None) -> None:
+        """Drop the rules made in Python: those of a session, or those that hold for every one."""
+        if session is None:
+            self._made.clear()
+            self._put_in_force()
+        elif self._own.pop(session, None) is not None:
+            self.book.replace_own(session, ())
 
-    def _add(
-        self, rule: schema.Rule, test: Test | None, functions: Mapping[int, ReplyFunction]
+    def made(self, session: str | None = None) -> Sequence[CompiledRule]:
+        """The rules made in Python, in the order of their making: see `clear`."""
+        return tuple(self._made if session is None else self._own.get(session, ()))
+
+    def add(
+        self,
+        rule: schema.Rule,
+        test: Test | None = None,
+        functions: Mapping[int, ReplyFunction] | None = None,
+        *,
+        session: str | None = None,
     ) -> Callable[[], None]:
-        """Add a rule; what it gives removes it again."""
+        """Add a rule, to those of a session or of every one; what it gives removes it again.
+
+        Raises:
+            ValueError: a condition, a reply, a template, a fault or a timing is impossible.
+        """
         self._made_so_far += 1
         compiled = compile_made(
             rule,
@@ -118,15 +145,26 @@ class Library:
             test=test,
             functions=functions,
         )
-        self._made.append(compiled)
-        self._put_in_force()
+        made = self._made if session is None else self._own.setdefault(session, [])
+        made.append(compiled)
+        self._put_made_in_force(session)
 
         def remove() -> None:
-            if compiled in self._made:
-                self._made.remove(compiled)
-                self._put_in_force()
+            # a session may have been forgotten meanwhile
+            made = self._made if session is None else self._own.get(session, [])
+            if compiled in made:
+                made.remove(compiled)
+                self._put_made_in_force(session)
 
         return remove
+
+    def _put_made_in_force(self, session: str | None) -> None:
+        if session is None:
+            self._put_in_force()
+            return
+        self.book.replace_own(session, self._own[session])
+        if not self._own[session]:
+            del self._own[session]
 
     def _read(self, loaded: Loaded) -> None:
         strict = self._options.strict or bool(loaded.settings.strict)

@@ -20,8 +20,9 @@ from fakellm.engine.door import Door
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.service import Engine
 from fakellm.interfaces import IDialect, IWire
+from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
-from fakellm.web import control, cors
+from fakellm.web import control, cors, metrics
 from fakellm.web.control import Control
 from fakellm.web.prefixes import Prefixes
 from fakellm.web.routes import Routes
@@ -74,6 +75,7 @@ class Api:
         for (path, method), operations in _by_route(routing.operations).items():
             self._route(path, method, partial(self._operate, operations))
         self._route(f"/{_HEALTH}", "GET", self._health)
+        self._route("/metrics", "GET", self._metrics)
         self._route("/", "GET", self._root)
         self._app.handle_errors(HTTPException)(cast("Any", self._refused))
 
@@ -98,18 +100,21 @@ class Api:
 
     def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
         """Answer with an error in the words of the dialect that the client speaks."""
-        dialect = self._routing.dialect_at(received(request))
+        asked = received(request)
+        return self._refuse(self._routing.dialect_at(asked), failure, request, asked)
+
+    def _refuse(
+        self, dialect: IDialect, failure: Failure, request: Request, asked: Received
+    ) -> Deferred[None]:
         return _sent(
-            request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
+            request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire, asked)
         )
 
     def _prompt(self, dialect: IDialect, request: Request, **_: str) -> Deferred[None]:
         asked = received(request)
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
-            return _sent(
-                request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
-            )
+            return self._refuse(dialect, failure, request, asked)
         arrived = getattr(request, "arrived", None)
         return _sent(
             request,
@@ -130,9 +135,7 @@ class Api:
         dialect = operation.dialect
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
-            return _sent(
-                request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
-            )
+            return self._refuse(dialect, failure, request, asked)
         return _sent(
             request,
             self._around,
@@ -144,6 +147,12 @@ class Api:
 
     def _root(self, request: Request) -> Deferred[None]:
         return self._show(request, msgspec.json.encode(self._about))
+
+    def _metrics(self, request: Request) -> Deferred[None]:
+        body = metrics.scraped(self._engine)
+        return _sent(
+            request, self._around, lambda wire: self._engine.play(metrics.answer(body), wire)
+        )
 
     def _show(self, request: Request, body: bytes) -> Deferred[None]:
         return _sent(

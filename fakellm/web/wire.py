@@ -9,6 +9,7 @@ from http.client import responses
 from typing import Any, Protocol
 from urllib.parse import unquote
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.error import ConnectionAborted
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -50,7 +51,17 @@ def received(request: Request) -> Received:
         },
         scheme="https" if request.isSecure() else "http",
         body=b"" if content is None else content.read(),
+        client=_client(request),
     )
+
+
+def _client(request: Request) -> str:
+    """The address and the port that a request came from."""
+    address: Any = request.getClientAddress()
+    host = getattr(address, "host", None)
+    if host is None:
+        return "unix" if isinstance(address, UNIXAddress) else ""
+    return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
 
 
 class Door(Protocol):
