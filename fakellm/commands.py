@@ -38,6 +38,9 @@ from fakellm.tap import (
 from fakellm.timing.tokens import tokenizer
 
 _STDIN = "-"
+_EXPLAINED_SECONDS = 3600.0
+"""How far an answer is told: some faults have no end."""
+
 _ENVELOPE = frozenset({"method", "path", "query", "headers", "body"})
 
 
@@ -166,8 +169,10 @@ def explain(argv: Sequence[str]) -> None:
     )
     wire = _Answer()
     engine.answer(dialect, received, wire)
-    while calls := clock.getDelayedCalls():
+    while (calls := clock.getDelayedCalls()) and calls[0].getTime() <= _EXPLAINED_SECONDS:
         clock.advance(max(0.0, calls[0].getTime() - clock.seconds()))
+    if calls:
+        wire.write(b"(and so on: it is not at its end after an hour)")
     _print("\n".join([*_told(explained, wire.status), "", wire.text]))
 
 

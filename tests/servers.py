@@ -41,7 +41,13 @@ def chunks_of(body: bytes) -> list[dict[str, Any]]:
 
 
 class LiveTestCase(TestCase):
-    """Tests against a server that listens on a free port of the loopback interface."""
+    """Tests against a server that listens on a free port of the loopback interface.
+
+    Attributes:
+        server: the one that was started last.
+    """
+
+    server: FakeLLM
 
     def setUp(self) -> None:
         pool = HTTPConnectionPool(reactor, persistent=False)
@@ -49,7 +55,7 @@ class LiveTestCase(TestCase):
 
     def serve(self, **settings: Any) -> str:
         """Start a server that ends with the test; its URL."""
-        server = FakeLLM(port=0, **{"grace": 0, **settings})
+        self.server = server = FakeLLM(port=0, **{"grace": 0, **settings})
         server.privilegedStartService()
         server.startService()
         self.addCleanup(server.stopService)

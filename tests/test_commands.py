@@ -148,6 +148,13 @@ class ExplainTests(CommandTestCase):
     def ask_for(self, text: str, **fields: Any) -> dict[str, Any]:
         return asking(messages=[{"role": "user", "content": text}], **fields)
 
+    def test_an_answer_that_never_ends_is_told_for_an_hour(self) -> None:
+        headers = {"X-FakeLLM-Fault": "stall after 1; comments every 10m"}
+        asked = {"headers": headers, "body": self.ask_for("flakier", stream=True)}
+        _, answer = self.explain(asked)
+        self.assertEqual(answer.count(": keep-alive"), 6)
+        self.assertTrue(answer.endswith("(and so on: it is not at its end after an hour)\n"))
+
     def test_the_rules_before_it_the_rule_and_its_answer(self) -> None:
         lines, answer = self.explain(self.ask_for("flaky"))
         where = f"({self.rules}:"

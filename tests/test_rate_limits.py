@@ -92,10 +92,8 @@ class SdkTests(SdkTestCase):
     """What the vendor's own client makes of it."""
 
     async def test_it_waits_as_it_is_told_and_then_passes(self) -> None:
-        self.serve(requests_per_minute=60)  # 60 at once, then one a second
-        self.options["max_retries"] = 0
-        for _ in range(60):
-            await self.create()
+        self.serve(requests_per_minute=1)
+        await self.create()
         with self.assertRaises(openai.RateLimitError) as caught:
             await self.create()
         error = caught.exception
@@ -103,8 +101,8 @@ class SdkTests(SdkTestCase):
         self.options["max_retries"] = 1
         with self.assertRaises(openai.RateLimitError):
             await self.create()  # the test's client does not really wait
-        self.assertEqual(len(self.waits), 1)
-        self.assertTrue(0 < self.waits[0] <= 1.0, self.waits)
+        (waited,) = self.waits
+        self.assertTrue(30 < waited <= 60, waited)
 
     async def test_a_used_up_quota_and_a_long_prompt_have_codes_of_their_own(self) -> None:
         self.serve(context_length=20)

@@ -48,6 +48,7 @@ LATE_HEADER = "X-FakeLLM-Late"
 
 _PIECES_OF_A_HEAD = 50
 _LASTING = (Keep, Amend, Ask, Await)
+_NOTHING = Nothing()
 
 Headers = tuple[tuple[str, str], ...]
 Late = Literal["catch_up", "slip", "drop"]
@@ -152,6 +153,9 @@ class Player:
             return
         self._gone = True
         self._paused = False
+        left = self._cues if self._next is None else chain((self._next,), self._cues)
+        self._next = None
+        self._cues = ((at, act if isinstance(act, _LASTING) else _NOTHING) for at, act in left)
         self._play()
 
     def abort(self) -> None:
@@ -190,7 +194,8 @@ class Player:
     def _play(self) -> None:
         if self._playing or self._gate is not None:
             return
-        self._unschedule()
+        if self._call is not None:
+            self._unschedule()
         self._playing = True
         try:
             self._play_due()
@@ -208,25 +213,20 @@ class Player:
         while not (self._ended or self._paused):
             cue = self._next or next(self._cues, None)
             if cue is None:
-                if self._gone:
-                    self._end()
-                    return
-                raise RuntimeError("a timeline ended without an end")
+                self._run_out()
+                return
             at, act = cue
             if at > now:
                 self._next = cue
                 self._flush(due)
                 now = seconds() - self._started + EXACT_TO_SECONDS
-                if at > now and not self._hurried(at):
+                if at > now and (self._step_from is None or not self._hurried(at)):
                     self._wait(at)
                     return
                 now = max(now, at)
                 continue
             if at > 0.0:
                 now = self._timed(at, act, now)
-            if self._gone and not isinstance(act, _LASTING):
-                self._next = None
-                continue
             if type(act) is Write and not act.apart:
                 self._next = None
                 if not act.token or self._manner.late != "drop" or self._is_in_time(at, now):
@@ -248,6 +248,12 @@ class Player:
                 return
             now = max(now, seconds() - self._started + EXACT_TO_SECONDS)
 
+    def _run_out(self) -> None:
+        """There is nothing left to play."""
+        if not self._gone:
+            raise RuntimeError("a timeline ended without an end")
+        self._end()
+
     def _halted(self) -> bool:
         return self._ended or self._paused
 
@@ -258,8 +264,9 @@ class Player:
         if self._behind_client or punctuality is None or self._step_from is not None:
             return now
         if type(act) is not Nothing:
-            punctuality.note(max(0.0, late))
-            self._late = max(self._late, late)
+            punctuality.note(late)
+            if late > self._late:  # noqa: PLR1730 -- a call that would be made for each event
+                self._late = late
         if self._manner.late == "slip" and late > EXACT_TO_SECONDS:
             self._started += late
             return at + EXACT_TO_SECONDS
@@ -289,27 +296,35 @@ class Player:
             case Hold(name):
                 return self._holds(self._stage.gates.gate(name))
             case Raw(data, apart):
+                self._send_head()
                 self._wire.raw(data)
                 if apart:
                     self._turn()
                     return True
             case Close() | Abort():
+                self._send_head()
                 self._cut(self._wire.close if isinstance(act, Close) else self._wire.abort)
+            case Await(ready, wait):
+                return self._awaits(at, act, ready, wait)
+            case _:
+                self._beside(act)
+        return False
+
+    def _beside(self, act: Act) -> None:
+        """Do what is not about the answer itself."""
+        match act:
             case Shut(shut_for, refused, connections):
                 self._wire.shut(shut_for, refused=refused, connections=connections)
             case Keep() | Amend():
                 self._stage.keep(act)
-            case Await(ready, wait):
-                return self._awaits(at, act, ready, wait)
             case Ask():
                 self._stage.ask(act)
-        return False
 
     def _head(self, at: float, head: Head) -> None:
         headers = (*head.headers, *self._manner.headers, *self._told_late())
         if head.over <= 0.0:
             self._wire.head(head.status, headers)
-            self._is_head_due = self._manner.head_at_once
+            self._is_head_due = True
             return
         data = self._wire.head_bytes(head.status, headers)
         size = -(-len(data) // _PIECES_OF_A_HEAD) or 1
@@ -327,7 +342,8 @@ class Player:
         return self._stands(gate)
 
     def _stands(self, gate: Gate) -> bool:
-        self._send_head()
+        if self._manner.head_at_once:
+            self._send_head()
         if not self._ended:
             self._gate = gate
             gate.arrive(self)
@@ -355,7 +371,8 @@ class Player:
 
     def _wait(self, at: float) -> None:
         self._behind_client = False
-        self._send_head()
+        if self._is_head_due and self._manner.head_at_once:
+            self._send_head()
         if at != inf and not (self._ended or self._paused):
             self._call = self._stage.timer.at(self._started + at, self._wake)
 
@@ -365,6 +382,7 @@ class Player:
             self._call = self._stage.timer.at(self._stage.timer.seconds(), self._wake)
 
     def _send_head(self) -> None:
+        """Send a head that would wait for the body, now."""
         if self._is_head_due:
             self._is_head_due = False
             if not self._ended:
@@ -391,7 +409,8 @@ class Player:
         if ready():
             return False
         self._next = at, act
-        self._send_head()
+        if self._manner.head_at_once:
+            self._send_head()
         if not self._halted():
             self._call = self._stage.timer.at(self._stage.timer.seconds() + wait, self._wake)
         return True

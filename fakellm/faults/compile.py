@@ -50,7 +50,10 @@ def compile_fault(spec: FaultSpec) -> Fault:
     Raises:
         BadFault: it cannot be.
     """
-    given = [name for name in FAULTS if getattr(spec, name) not in (None, False)]
+    # by identity: a delay of 0 is one
+    given = [
+        name for name in FAULTS if (said := getattr(spec, name)) is not None and said is not False
+    ]
     if not given:
         raise BadFault((), "is no fault: give one, such as hang: true")
     if len(given) > 1:

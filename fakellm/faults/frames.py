@@ -141,14 +141,20 @@ def _piece(act: Act, begin: int, end: int | None) -> Write:
 
 
 class Stream:
-    """Tells whether what passes is a stream of server-sent events, by its head."""
+    """Tells whether the head has passed, and what it says follows.
+
+    Attributes:
+        is_headed: it has.
+        is_events: server-sent events follow.
+    """
 
     def __init__(self) -> None:
-        self.is_events = False
+        self.is_headed = self.is_events = False
 
     def watched(self, steps: Steps) -> Steps:
         """Pass the steps on, and see the head."""
         for step in steps:
             if isinstance(step[1], Head):
+                self.is_headed = True
                 self.is_events = is_event_stream(step[1])
             yield step

@@ -161,9 +161,16 @@ class Stages:
         return self._instead(steps, fault, noted, Shut(self.real(fault.seconds), True), Abort())
 
     def broken_chunks(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
-        """Garbage in place of the size of an HTTP chunk."""
+        """Garbage in place of the size of an HTTP chunk, so behind the head at the earliest."""
+        stream = frames.Stream()
 
-        def strike(at: float, tokens: int, _rest: Steps) -> Iterator[Step]:
+        def strike(at: float, tokens: int, rest: Steps) -> Iterator[Step]:
+            while not stream.is_headed:
+                step = next(rest, None)
+                if step is None:
+                    return
+                yield step
+                at, _, tokens = step
             noted()
             yield at, Raw(_BROKEN_SIZE), tokens
             yield at, Close(), tokens
@@ -171,7 +178,7 @@ class Stages:
         unsized = heads.rewritten(
             steps, lambda head: heads.with_header(head, "Content-Length", None)
         )
-        return self._at(unsized, fault.after or _AFTER_HEAD, strike)
+        return stream.watched(self._at(unsized, fault.after or _AFTER_HEAD, strike))
 
     def no_end(self, steps: Steps, fault: Fault, noted: Noted) -> Steps:
         """A stream without its last event, a document without its last byte."""

@@ -12,6 +12,9 @@ EXPOSED = ", ".join(
         "openai-processing-ms",
         "retry-after",
         "retry-after-ms",
+        "x-fakellm-late",
+        "x-fakellm-queue-place",
+        "x-fakellm-queue-time",
         *(
             f"x-ratelimit-{what}-{unit}"
             for what in ("limit", "remaining", "reset")

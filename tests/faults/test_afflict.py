@@ -139,6 +139,17 @@ class BreakTests(SynchronousTestCase):
         self.assertNotIn("content-length", whole.headers)
         self.assertIsInstance(whole.acts[1], Raw)
 
+    def test_broken_chunks_are_behind_the_head_whenever_they_are_due(self) -> None:
+        for where in ("2s", "1 token"):
+            whole = told(f"broken_chunks after {where}", stream=False)
+            sent = [kind for kind in whole.kinds if kind != "Nothing"]
+            self.assertEqual((sent, whole.ended_at), (["Head", "Raw", "Close"], 5.0))
+            self.assertEqual(whole.noted, ["broken_chunks"])
+        late = told("delay 3s; broken_chunks after 1s")
+        self.assertEqual((late.kinds, late.ended_at), (["Head", "Raw", "Close"], 3.0))
+        closed = told("close after 1s; broken_chunks after 500ms", stream=False)
+        self.assertEqual((closed.kinds, closed.noted), (["Close"], ["close"]))
+
 
 class SaidTests(SynchronousTestCase):
     def test_an_error_in_the_middle_is_in_the_vendors_words(self) -> None:

@@ -62,6 +62,9 @@ class CompileTests(SynchronousTestCase):
         )
         self.assertEqual(compiled({"hang": True, "on_attempt": 2}).on_attempt, frozenset({2}))
 
+    def test_a_delay_of_nothing_is_a_delay(self) -> None:
+        self.assertEqual(compiled({"delay": 0}).seconds, 0)
+
     def test_defaults(self) -> None:
         self.assertEqual(compiled({"stall": True}).seconds, inf)
         self.assertEqual(compiled({"hang_up": True}).seconds, 1)
