@@ -7,7 +7,9 @@
 import asyncio
 import json
 import os
+import re
 from collections.abc import Awaitable, Callable
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -176,7 +178,16 @@ def declared(data: str) -> str:
     return json.dumps(value)
 
 
-_published: dict[str, Any] = {}
+@cache
+def _published() -> Any:
+    """OpenAI's published API.
+
+    Raises:
+        SkipTest: no copy of it is at hand.
+    """
+    if SPEC not in os.environ:
+        raise SkipTest(f"{SPEC} names no copy of OpenAI's published schema (openapi.json)")
+    return _translated(json.loads(Path(os.environ[SPEC]).read_bytes()))
 
 
 def published(name: str) -> Draft202012Validator:
@@ -185,14 +196,29 @@ def published(name: str) -> Draft202012Validator:
     Raises:
         SkipTest: no copy of it is at hand.
     """
-    if SPEC not in os.environ:
-        raise SkipTest(f"{SPEC} names no copy of OpenAI's published schema (openapi.json)")
-    if not _published:
-        spec = json.loads(Path(os.environ[SPEC]).read_bytes())
-        _published.update(_translated(spec["components"]["schemas"]))
+    schemas = _published()["components"]["schemas"]
     return Draft202012Validator(
-        {"$ref": f"#/components/schemas/{name}", "components": {"schemas": _published}}
+        {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
     )
+
+
+def published_answers(method: str, path: str) -> dict[str, Draft202012Validator]:
+    """The validators of an operation's good answers, by media type; the names in paths are free.
+
+    Raises:
+        KeyError: there is no such operation.
+        SkipTest: no copy of the schema is at hand.
+    """
+    paths = {_nameless(each): given for each, given in _published()["paths"].items()}
+    answer = paths[_nameless(path.removeprefix("/v1"))][method.lower()]["responses"]["200"]
+    return {
+        media: published(given["schema"]["$ref"].rpartition("/")[2])
+        for media, given in answer.get("content", {}).items()
+    }
+
+
+def _nameless(path: str) -> str:
+    return re.sub(r"[<{][^>}]*[>}]", "{}", path)
 
 
 def _translated(schema: Any) -> Any:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from fakellm import FakeLLM
-from tests.servers import Answer, MemoryTestCase
+from tests.servers import HELLO, Answer, MemoryTestCase
 
 ASKED: dict[str, Any] = {"model": "m", "input": "Say something"}
 
@@ -68,3 +68,23 @@ class KeptTests(MemoryTestCase):
         self.assertEqual(self.status(made), 200)
         self.successResultOf(server.stopService())
         self.assertEqual(self.status(made), 404)
+
+
+class BatchTests(MemoryTestCase):
+    def test_a_batch_ends_even_where_there_is_no_room_for_its_results(self) -> None:
+        self.serve(keep_at_most="100KiB")
+        headers = {"anthropic-version": "2023-06-01", "x-api-key": "k"}
+        params = {**HELLO, "max_tokens": 50}
+        items = [{"custom_id": str(number), "params": params} for number in range(100)]
+        body = json.dumps({"requests": items}).encode()
+        path = "/v1/messages/batches"
+        made = self.request("POST", path, body, headers=headers).json
+        batch = self.request("GET", f"{path}/{made['id']}", headers=headers).json
+        self.assertEqual(batch["processing_status"], "ended")
+        counts = batch["request_counts"]
+        self.assertEqual(counts["succeeded"] + counts["expired"], 100)
+        self.assertTrue(0 < counts["succeeded"] < 100, counts)
+        results = self.request("GET", f"{path}/{made['id']}/results", headers=headers)
+        outcomes = [json.loads(line)["result"]["type"] for line in results.body.splitlines()]
+        self.assertEqual(outcomes.count("succeeded"), counts["succeeded"])
+        self.assertEqual(len(outcomes), 100)

@@ -90,7 +90,7 @@ class TypesTests(MemoryTestCase):
             (401, "GET", "/v1/models", b"", {}),
             (404, "GET", "/v1/models/x", b"", key),
             (404, "GET", "/nonesuch", b"", key),
-            (405, "GET", CHAT, b"", key),
+            (405, "PUT", CHAT, b"", key),
             (413, "POST", CHAT, b" " * 1001, key),
             (429, "POST", CHAT, body, key),
         ):

@@ -161,6 +161,8 @@ class LengthTests(SynchronousTestCase):
                 "v1/v1/models": 1,
                 "x/openai/v1/models": 1,
                 "x/y": 0,
+                "v1/" * 10 + "v1/models": 10,
+                "v1/" * 5000 + "v1/models": 0,  # which nobody looks for so long
                 "": 0,
                 "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"): 0,
             },

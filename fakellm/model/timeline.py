@@ -102,7 +102,7 @@ class Ask(Struct, frozen=True):
     """
 
     received: Received
-    then: Callable[[int, bytes], Iterable[Keep]]
+    then: Callable[[int, bytes], Iterable[Keep | Amend]]
 
 
 Act = (

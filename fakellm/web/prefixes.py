@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 
 ANYTHING = "*"
+_TRIED_AT_MOST = 20
+"""Places where a path may begin, so that no path takes long to look at, however odd."""
 
 
 class Prefixes:
@@ -46,6 +48,7 @@ class Prefixes:
         ]
         if self._any:
             begins += [at for at, part in enumerate(path) if part in self._roots]
+        del begins[_TRIED_AT_MOST:]
         # a prefix may look like the beginning of a path; what is nobody's is refused as it is
         whole = (at for at in begins if self._is_path(_joined(path[at:])))
         return next(whole, begins[0] if begins else 0)

@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 from fakellm.dialects.anthropic.times import rfc3339
 from fakellm.model.asked import Kept
 from fakellm.model.prompt import Received
-from fakellm.model.timeline import Ask, Keep
+from fakellm.model.timeline import Amend, Ask, Keep
 
 KIND = "anthropic.batch"
 RESULT_KIND = "anthropic.batch_result"
@@ -37,13 +37,15 @@ class Result(Struct, frozen=True, kw_only=True):
 class Batch(Struct, frozen=True, kw_only=True):
     """A batch as it is kept.
 
-    Times are in Unix time. ``cancelled`` is when it was, if it was; ``ended`` when it was first
-    seen to have ended, and from then on ``counts`` stand.
+    Times are in Unix time. ``answered`` counts the requests that have been answered, whether their
+    results are still there or not. ``cancelled`` is when it was, if it was; ``ended`` when it was
+    first seen to have ended, and from then on ``counts`` stand.
     """
 
     id: str
     created: int
     custom_ids: tuple[str, ...]
+    answered: int = 0
     cancelled: int | None = None
     unanswered: frozenset[str] = frozenset()
     ended: int | None = None
@@ -77,11 +79,20 @@ def asks(batch: Batch, requests: Iterable[tuple[str, bytes]], received: Received
         )
 
 
-def _keep_result(batch_id: str, custom_id: str, status: int, body: bytes) -> Iterable[Keep]:
+def _keep_result(batch_id: str, custom_id: str, status: int, body: bytes) -> Iterable[Keep | Amend]:
     """Keep an answer as the line of the results that it is."""
     outcome, result = _result(status, body)
     line = msgspec.json.encode({"custom_id": custom_id, "result": result})
-    return [Keep(RESULT_KIND, _key(batch_id, custom_id), Result(outcome=outcome, line=line))]
+    kept = Result(outcome=outcome, line=line)
+    # the batch last, so that its own results do not drive it out
+    return [
+        Keep(RESULT_KIND, _key(batch_id, custom_id), kept),
+        Amend(KIND, batch_id, _one_more),
+    ]
+
+
+def _one_more(batch: Batch | None) -> Batch | None:
+    return None if batch is None else structs.replace(batch, answered=batch.answered + 1)
 
 
 def _key(batch_id: str, custom_id: str) -> str:
@@ -121,7 +132,9 @@ def _outcome(batch: Batch, custom_id: str, kept: Kept, now: int) -> str:
     result: Result | None = kept.get(RESULT_KIND, _key(batch.id, custom_id))
     if result is not None:
         return result.outcome
-    return "processing" if now < batch.expires else "expired"
+    # where there was no room for its result, it is as if there had been no time for it
+    is_lost = batch.answered == len(batch.custom_ids)
+    return "expired" if is_lost or now >= batch.expires else "processing"
 
 
 def cancelled(batch: Batch, kept: Kept, now: int) -> Batch:

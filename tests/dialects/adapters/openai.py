@@ -7,8 +7,10 @@ from typing import Any
 from openai.types import Completion
 
 from fakellm.dialects.openai.azure import Azure
+from fakellm.dialects.openai.by_model import ByModel
 from fakellm.dialects.openai.chat import OpenAIChat
 from fakellm.dialects.openai.completions import OpenAICompletions
+from fakellm.dialects.openai.flavour import VLLM
 from fakellm.interfaces import IDialect
 from fakellm.model.reply import FinishReason
 from fakellm.model.timeline import Head
@@ -142,6 +144,19 @@ class AzureAdapter(ChatAdapter):
             message: str = error["message"]
             return message
         return super().error(head, body)
+
+
+class VllmAdapter(ChatAdapter):
+    """vLLM's ways."""
+
+    dialect: IDialect = OpenAIChat(VLLM)
+    path = "/vllm/v1/chat/completions"
+
+
+class ByModelAdapter(ChatAdapter):
+    """Models of either flavour at one path."""
+
+    dialect: IDialect = ByModel(OpenAIChat(), {"of vLLM": OpenAIChat(VLLM)})
 
 
 class CompletionAdapter:

@@ -235,7 +235,8 @@ class BatchTests(OperationTestCase):
 
     def test_a_message_without_usage_is_taken_as_it_is(self) -> None:
         self.create("a")
-        (keep,) = self.asks[0].then(200, b'{"odd": 1}')
+        keep, _ = self.asks[0].then(200, b'{"odd": 1}')
+        assert isinstance(keep, Keep)
         self.assertEqual(json.loads(keep.value.line)["result"]["message"], {"odd": 1})
 
     def test_results_have_to_be_waited_for(self) -> None:
