@@ -19,17 +19,12 @@ from tests.servers import LiveTestCase
 RULES = Path(__file__).with_name("rules.yml")
 
 QUIET = {
-    "ANONYMIZED_TELEMETRY": "False",
-    "DO_NOT_TRACK": "1",
-    "LANGCHAIN_TRACING_V2": "false",
     "LANGSMITH_TRACING": "false",
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_MODE": "PRODUCTION",  # it reads no .env
-    "LITELLM_TELEMETRY": "False",
     "NO_PROXY": "*",
     "OPENAI_AGENTS_DISABLE_TRACING": "1",
-    "OTEL_SDK_DISABLED": "true",
 }
 """What keeps the frameworks from the network; they read it when they are imported."""
 
