@@ -16,27 +16,12 @@ from fakellm.dialects.anthropic.turns import (
     decode_messages,
     decode_system,
 )
+from fakellm.dialects.anthropic.versions import check_removed, check_version
 from fakellm.model.prompt import AnswerFormat, Prompt, Received
-
-VERSIONS = ("2023-01-01", "2023-06-01")
-"""All values of ``anthropic-version`` there have been."""
 
 _INTERLEAVED = "interleaved-thinking"
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _Record = TypeVar("_Record")
-
-
-def check_version(received: Received, *, strict: bool) -> None:
-    """Every request names a version of the API.
-
-    Raises:
-        Refused: it names none or, where that is to be refused, one that there is not.
-    """
-    version = received.headers.get("anthropic-version")
-    if not version:
-        raise refuse("anthropic-version: header is required")
-    if strict and version not in VERSIONS:
-        raise refuse(f'anthropic-version: "{shown(version)}" is not a valid version')
 
 
 def decode_body(received: Received, record: type[_Record]) -> _Record:
@@ -77,9 +62,11 @@ def decode_messages_request(
     request: Any = decode_body(received, record)
     # A body that decodes is an object, and one pass over its keys costs next to nothing.
     known = record.__struct_fields__
-    unknown = tuple(key for key in _keys.decode(received.body) if key not in known)
+    names = _keys.decode(received.body)
+    unknown = tuple(name for name in names if name not in known)
     if strict:
         _check_strictly(request, unknown)
+    check_removed(received, names, request)
     tools = kit.offered(request.tools or ())
     _check_combinations(request, received)
     choice = kit.chosen(request, tools)

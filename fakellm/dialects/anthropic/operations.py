@@ -6,11 +6,12 @@ import msgspec
 from msgspec import structs
 
 from fakellm.dialects.anthropic import batches, models
-from fakellm.dialects.anthropic.decode import check_version, decode_body, decode_messages_request
+from fakellm.dialects.anthropic.decode import decode_body, decode_messages_request
 from fakellm.dialects.anthropic.errors import document_acts, refuse, shown
 from fakellm.dialects.anthropic.messages import AnthropicMessages
 from fakellm.dialects.anthropic.paging import page
 from fakellm.dialects.anthropic.request import BatchRequest, CountRequest
+from fakellm.dialects.anthropic.versions import check_version
 from fakellm.dialects.operations import Operation
 from fakellm.model.asked import Asked
 from fakellm.model.reply import Failure, Refused

@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+from anthropic._constants import ANTHROPIC_API_VERSION
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.dialects.anthropic.request import CountRequest, MessagesRequest
+from fakellm.dialects.anthropic.versions import VERSIONS
 from fakellm.model.reply import Failure
 from tests.dialects.anthropic.requests import (
     HELLO,
@@ -299,6 +301,60 @@ class RefusedTests(SynchronousTestCase):
         failure = refusal_of(odd, strict=True)
         assert failure is not None
         self.assertEqual(failure.message, 'anthropic-version: "2020-01-01" is not a valid version')
+
+    def test_the_versions_that_there_have_been(self) -> None:
+        self.assertIn(ANTHROPIC_API_VERSION, VERSIONS)
+        for version in VERSIONS:
+            asked = received(HELLO, headers={"anthropic-version": version})
+            self.assertIsNone(refusal_of(asked, strict=True))
+
+    def test_what_the_newest_version_has_no_more(self) -> None:
+        cited = [{"type": "char_location", "cited_text": "x"}]
+        found = {"type": "search_result", "source": "s", "title": "t"}
+        document = {
+            "type": "document",
+            "source": {"type": "text", "media_type": "text/plain", "data": "x"},
+        }
+        extra = "Extra inputs are not permitted"
+        asked: list[tuple[str, dict[str, Any]]] = [
+            (f"{name}: {extra}", {name: value})
+            for name, value in (("temperature", 1.0), ("top_p", None), ("top_k", 5))
+        ]
+        asked += [
+            (said, {"messages": [USER, {"role": role, "content": [text(), block]}, USER]})
+            for role, block, said in (
+                (
+                    "assistant",
+                    document,
+                    "messages.1.content.1: `document` blocks can only be in `user` messages",
+                ),
+                ("user", text(citations=cited), f"messages.1.content.1.text.citations: {extra}"),
+                (
+                    "user",
+                    {**found, "content": [text(citations=cited)]},
+                    f"messages.1.content.1.search_result.content.0.text.citations: {extra}",
+                ),
+            )
+        ]
+        for said, fields in asked:
+            body = {**HELLO, **fields}
+            self.assertIsNone(refusal_of(body, strict=True))
+            failure = refusal_of(received(body, headers={"anthropic-version": "2026-10-21"}))
+            assert failure is not None
+            self.assertEqual(failure.message, said)
+
+    def test_what_the_newest_version_still_has(self) -> None:
+        cited = text(citations=[{"type": "char_location", "cited_text": "x"}])
+        found = {"type": "search_result", "source": "s", "title": "t", "content": [text()]}
+        messages = [
+            {"role": "user", "content": [text(citations=[]), found]},
+            {"role": "assistant", "content": [cited]},
+            {"role": "system", "content": [text()]},
+            USER,
+        ]
+        body = {**HELLO, "messages": messages}
+        asked = received(body, headers={"anthropic-version": "2026-10-21"})
+        self.assertIsNone(refusal_of(asked, strict=True))
 
 
 class AnythingTests(SynchronousTestCase):

@@ -31,6 +31,15 @@ class ResponsesErrors(OpenAIErrors):
             return failure
         return structs.replace(failure, param="text.format.schema", code="invalid_json_schema")
 
+    def too_long(self, window: int, prompt: int, bound: int) -> Failure:
+        """Source: the API's answer to input that does not fit, which tells no numbers."""
+        message = (
+            "Your input exceeds the context window of this model. Please adjust your input and "
+            "try again."
+        )
+        failure = super().too_long(window, prompt, bound)
+        return structs.replace(failure, message=message, param="input")
+
 
 @implementer(IDialect)
 class OpenAIResponses:

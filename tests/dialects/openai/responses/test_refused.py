@@ -187,6 +187,20 @@ class RefusedTests(SynchronousTestCase):
         )
         self.assertEqual(DIALECT.errors.bad_schema("f", "no").code, "invalid_function_parameters")
 
+    def test_input_that_does_not_fit(self) -> None:
+        for bound in (0, 500):
+            self.assertEqual(
+                DIALECT.errors.too_long(8192, 9000, bound),
+                Failure(
+                    status=400,
+                    message="Your input exceeds the context window of this model. Please adjust "
+                    "your input and try again.",
+                    type="invalid_request_error",
+                    param="input",
+                    code="context_length_exceeded",
+                ),
+            )
+
 
 few = settings(deadline=None, derandomize=True, max_examples=200, database=None)
 _names = st.sampled_from([*ResponsesRequest.__struct_fields__, "items", "type"])
