@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from fakellm import FakeLLM
 from fakellm.engine.player import WRITE_AT_MOST, Player
 from tests.connections import Connection, connect, is_whole, request, split, unchunked
-from tests.servers import CHAT, chunks_of
+from tests.servers import chunks_of
 
 LONG = "word " * 20_000
 """As a stream it is more than the buffers of a system and of Twisted together take."""
@@ -107,7 +107,7 @@ class HttpTests(ConnectionTestCase):
 
     async def test_head_of_an_error_has_no_body(self) -> None:
         connection = await self.connect()
-        connection.send(request("HEAD", CHAT, headers="Connection: close\r\n"))
+        connection.send(request("HEAD", "/v1/embeddings", headers="Connection: close\r\n"))
         await connection.closed
         status, headers, body = split(connection.received)
         self.assertEqual((status, body), (b"HTTP/1.1 405 Method Not Allowed", b""))

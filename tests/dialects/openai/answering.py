@@ -21,7 +21,7 @@ from fakellm.model.framing import DEFAULT_FRAMING, Framing
 from fakellm.model.prompt import Prompt
 from fakellm.model.reply import FinishReason, Usage
 from fakellm.model.stamp import Stamp
-from fakellm.model.timeline import Act, Finish, Head, Write
+from fakellm.model.timeline import Act, Finish, Head, Keep, Write
 
 CREATED = 1_700_000_000
 
@@ -39,8 +39,8 @@ def encoded(
 
 
 def body_of(acts: Iterable[Act]) -> bytes:
-    """What is written between one head and one finish."""
-    head, *writes, finish = acts
+    """What is written between one head and one finish, whatever is kept beside it."""
+    head, *writes, finish = [act for act in acts if not isinstance(act, Keep)]
     assert isinstance(head, Head), head
     assert isinstance(finish, Finish), finish
     data = [write.data for write in writes if isinstance(write, Write)]
