@@ -1,4 +1,4 @@
-"""Each condition on a request in the journal: where it holds, and what is said where it does not."""
+"""Each condition on a request in the journal: where it holds, and what is said else."""
 
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
@@ -65,7 +65,9 @@ class MatchTests(SynchronousTestCase):
         request = noted()
         self.assertEqual(self.why(request, Match(rule="x")), "rule: is 'x'; nothing")
         self.assertTrue(self.fits(request, Match(rule=not_("x"))))
-        (rule, *_) = libraries.book("rules: [{name: greet, reply: hi}]").rules
+        rules = libraries.library()
+        rules.when().reply("hi", name="greet")
+        (rule,) = rules.made()
         request.decision = Decision(answer=reply("hi"), by=rule)
         self.assertTrue(self.fits(request, Match(rule=contains("greet"))))
 
