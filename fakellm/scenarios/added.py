@@ -39,12 +39,14 @@ class Added:
     """What was added.
 
     Attributes:
-        rules: single ones by their id, in the order of adding.
+        rules: those of clients by their id, in the order of adding.
+        made: those made in Python, likewise.
         put: the scenario, if one was put.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, made: Sequence[CompiledRule] = ()) -> None:
         self.rules: dict[str, CompiledRule] = {}
+        self.made = list(made)
         self.put: Put | None = None
 
     @property
@@ -55,7 +57,11 @@ class Added:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing."""
-        return not self.rules and self.put is None
+        return not self.rules and not self.made and self.put is None
+
+    def all(self) -> Sequence[CompiledRule]:
+        """All of them, in the order of trying."""
+        return [*self.rules.values(), *self.made, *self.of_scenario]
 
     def add(self, rule: CompiledRule) -> None:
         """Add a rule.

@@ -5,8 +5,8 @@ scenario that was put, those of the server's files, and our own; so a test overr
 from. Files can be read again while the server runs: if they are wrong, what was read stays.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Unpack
@@ -74,7 +74,6 @@ class Library:
         self._paths = paths
         self._options = options
         self._surroundings = surroundings
-        self._made: list[CompiledRule] = []
         self._numbers = 0
         # of sessions, and, under None, of the server
         self._added: dict[str | None, Added] = {None: Added()}
@@ -103,23 +102,72 @@ class Library:
         """The files and folders whose change may change the rules."""
         return [*map(Path, self._paths), *self.files, *self._folders]
 
-    def when(self, test: Test | None = None, /, **conditions: Unpack[Conditions]) -> RuleMaker:
+    def when(
+        self,
+        test: Test | None = None,
+        /,
+        *,
+        session: str | None = None,
+        **conditions: Unpack[Conditions],
+    ) -> RuleMaker:
         """Begin a rule in Python: by name the conditions that a file has, and a function.
+
+        With a ``session`` it is that one's own, and comes before all that hold for every session.
 
         Raises:
             TypeError: a condition has a name that none has, or a value that none takes.
         """
-        return RuleMaker(self._make, checked(conditions, schema.When, "when"), test)
+        add = partial(self.add, session=session)
+        return RuleMaker(add, checked(conditions, schema.When, "when"), test)
 
-    def clear(self) -> None:
-        """Drop the rules made in Python."""
-        self._made.clear()
-        self._put_in_force()
+    def clear(self, session: str | None = None) -> None:
+        """Drop the rules made in Python: those of a session, or those that hold for every one."""
+        added = self._added.get(session)
+        if added is not None:
+            added.made.clear()
+            self._changed(session)
+
+    def made(self, session: str | None = None) -> Sequence[CompiledRule]:
+        """The rules made in Python, in the order of their making: see `clear`."""
+        added = self._added.get(session)
+        return () if added is None else tuple(added.made)
+
+    def add(
+        self,
+        rule: schema.Rule,
+        test: Test | None = None,
+        functions: Mapping[int, ReplyFunction] | None = None,
+        *,
+        session: str | None = None,
+    ) -> Callable[[], None]:
+        """Add a rule, to those of a session or of every one; what it gives removes it again.
+
+        Raises:
+            ValueError: a condition, a reply, a template, a fault or a timing is impossible.
+        """
+        compiled = compile_made(
+            rule,
+            number=self._number(),
+            surroundings=self._surroundings,
+            test=test,
+            functions=functions,
+        )
+        self._added_of(session).made.append(compiled)
+        self._changed(session)
+
+        def remove() -> None:
+            # a session may have been forgotten meanwhile
+            added = self._added.get(session)
+            if added is not None and compiled in added.made:
+                added.made.remove(compiled)
+                self._changed(session)
+
+        return remove
 
     # -- what clients add
 
-    def add(self, given: Any, session: str | None = None) -> Standing:
-        """Add a rule.
+    def give(self, given: Any, session: str | None = None) -> Standing:
+        """Add a rule that a client gives.
 
         Args:
             given: the rule as plain data, such as decoded JSON.
@@ -214,18 +262,18 @@ class Library:
     def forget(self, session: str) -> None:
         """Delete all rules of a session, and let it start afresh."""
         if self._added.pop(session, None) is not None:
-            self.book.own(session, ())
+            self.book.replace_own(session, ())
         self.book.forget(session)
 
     def reset(self) -> None:
         """Delete all that was added and put, and let all sessions start afresh.
 
-        What was made in Python stays.
+        What was made in Python for every session stays.
         """
         sessions = self.sessions()
-        self._added = {None: Added()}
+        self._added = {None: Added(self._added[None].made)}
         for session in sessions:
-            self.book.own(session, ())
+            self.book.replace_own(session, ())
         self._changed(None, settings=True)
         self.book.reset()
 
@@ -238,16 +286,21 @@ class Library:
         of: dict[int, Standing] = {}
         for whose in dict.fromkeys((session, None)):
             added = self._added.get(whose, Added())
-            for source, rules in (("added", added.rules.values()), ("put", added.of_scenario)):
-                self._note(of, rules, source, whose)
-        self._note(of, self._made, "python")
+            self._note(of, added.rules.values(), "added", whose)
+            self._note(of, added.made, "python", whose)
+            self._note(of, added.of_scenario, "put", whose)
         self._note(of, self._written, "file")
         self._note(of, self._ours, "built_in")
-        tried = self.book.rules if session is None else self.book.tried(session)
+        tried = self.book.rules if session is None else self.book.rules_for(session)
         return [of[id(rule)] for rule in tried]
 
     @staticmethod
-    def _note(of: dict[int, Standing], rules: Any, source: Any, session: str | None = None) -> None:
+    def _note(
+        of: dict[int, Standing],
+        rules: Iterable[CompiledRule],
+        source: Source,
+        session: str | None = None,
+    ) -> None:
         for rule in rules:
             of[id(rule)] = Standing(rule=rule, source=source, session=session)
 
@@ -257,7 +310,7 @@ class Library:
             if len(self._added) > SESSIONS_AT_MOST:
                 oldest = self.sessions()[0]
                 del self._added[oldest]
-                self.book.own(oldest, ())
+                self.book.replace_own(oldest, ())
             added = self._added[session] = Added()
         return added
 
@@ -266,7 +319,7 @@ class Library:
         if session is not None:
             if added.is_empty:
                 del self._added[session]
-            self.book.own(session, [*added.rules.values(), *added.of_scenario])
+            self.book.replace_own(session, added.all())
             return
         if settings:
             self._conduct()
@@ -280,27 +333,6 @@ class Library:
 
     def _compiled(self, rule: schema.Rule, number: int, name: str) -> CompiledRule:
         return compile_made(rule, number=number, surroundings=self._surroundings, name=name)
-
-    def _make(
-        self, rule: schema.Rule, test: Test | None, functions: Mapping[int, ReplyFunction]
-    ) -> Callable[[], None]:
-        """Add a rule made in Python; what it gives removes it again."""
-        compiled = compile_made(
-            rule,
-            number=self._number(),
-            surroundings=self._surroundings,
-            test=test,
-            functions=functions,
-        )
-        self._made.append(compiled)
-        self._put_in_force()
-
-        def remove() -> None:
-            if compiled in self._made:
-                self._made.remove(compiled)
-                self._put_in_force()
-
-        return remove
 
     def _read(self, loaded: Loaded) -> None:
         self._of_files = loaded.settings
@@ -337,14 +369,7 @@ class Library:
         return compile_loaded(_ours(name).rules, self._surroundings, written=False)
 
     def _rules(self) -> Sequence[CompiledRule]:
-        added = self._added[None]
-        return [
-            *added.rules.values(),
-            *self._made,
-            *added.of_scenario,
-            *self._written,
-            *self._ours,
-        ]
+        return [*self._added[None].all(), *self._written, *self._ours]
 
     def _book_settings(self) -> BookSettings:
         return BookSettings(

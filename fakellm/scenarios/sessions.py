@@ -53,12 +53,3 @@ class Memory:
         """Let a session start afresh."""
         for remembered in (self.answered, self.attempts, self.states):
             remembered.forget(session)
-
-    def clear(self) -> None:
-        """Let all sessions start afresh."""
-        for remembered in (self.answered, self.attempts, self.states):
-            remembered.clear()
-
-    def sessions(self) -> set[str]:
-        """The sessions of which something is remembered."""
-        return self.answered.sessions() | self.attempts.sessions() | self.states.sessions()

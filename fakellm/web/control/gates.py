@@ -24,9 +24,7 @@ Timeout = Annotated[
 class OfGates(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whose gates."""
 
-    session: Annotated[
-        SessionName | None, Meta(description="Only those of this session.")
-    ] = None
+    session: Annotated[SessionName | None, Meta(description="Only those of this session.")] = None
 
 
 class WhoseGate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -85,9 +85,7 @@ class Problem(Exception):
 def places_of(mistakes: Iterable[Mistake]) -> list[WrongPlace]:
     """The mistakes of a text."""
     return [
-        WrongPlace(
-            detail=each.message, line=each.line, column=each.column, severity=each.severity
-        )
+        WrongPlace(detail=each.message, line=each.line, column=each.column, severity=each.severity)
         for each in mistakes
     ]
 

@@ -67,7 +67,7 @@ class Dispatcher:
             names = {key: unquote(value) for key, value in found.items()}
             return Deferred.fromCoroutine(self._answered(request, route, names))
 
-        path = f"/{_PREFIX}{_VARIABLE.sub(r'<\1>', route.path)}"
+        path = f"/{_PREFIX}" + _VARIABLE.sub(r"<\1>", route.path)
         endpoint = f"{route.method} {path}"
         self._app.route(path, methods=[route.method], endpoint=endpoint)(handle)
 

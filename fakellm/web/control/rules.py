@@ -160,7 +160,7 @@ class RuleRoutes:
     async def _add(self, call: Call) -> RuleState:
         session = call.query.session
         try:
-            return self._state(self._library.add(call.body, session), session)
+            return self._state(self._library.give(call.body, session), session)
         except BadData as bad:
             raise wrong_data("the rule", bad) from bad
         except TooMany as many:
@@ -217,10 +217,8 @@ class RuleRoutes:
 
     def _state(self, standing: Standing, session: str | None) -> RuleState:
         rule, book = standing.rule, self._library.book
-        if session is None:
-            answered = book.counts.get(rule.key, 0)
-        else:
-            answered = book.memory.answered.peek(session, rule.key)
+        in_all = book.counts.get(rule.key, 0)
+        answered = in_all if session is None else book.answered(session, rule)
         return RuleState(
             id=rule.id,
             title=rule.title,
