@@ -15,6 +15,7 @@ from twisted.web.resource import IResource
 import fakellm
 from fakellm.config import Config
 from fakellm.dialects import registry
+from fakellm.engine.beat import beat
 from fakellm.engine.clock import VirtualClock
 from fakellm.engine.door import Door
 from fakellm.engine.drain import drain
@@ -99,6 +100,17 @@ class FakeLLM(MultiService):
         self._lingering = Lingering(self._reactor)
         self._door = Door(self.clock, self._reactor)
         Service.setServiceParent(self._door, self)
+        self._control = Control(
+            Over(
+                config=self.config,
+                clock=self.clock,
+                engine=self._engine,
+                library=self._library,
+            ),
+            turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
+            in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
+            every=partial(beat, self._reactor),
+        )
         api = Api(
             self._engine,
             prefixes=self.config.prefix,
@@ -106,16 +118,7 @@ class FakeLLM(MultiService):
             about=_about(),
             lingering=self._lingering,
             door=self._door,
-            control=Control(
-                Over(
-                    config=self.config,
-                    clock=self.clock,
-                    engine=self._engine,
-                    library=self._library,
-                ),
-                turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
-                in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
-            ),
+            control=self._control,
         )
         self.resource: IResource = api.resource()
         site = FakeSite(
@@ -193,6 +196,7 @@ class FakeLLM(MultiService):
         cut = await drain(self._engine, self._reactor, self.config.grace)
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
+        self._control.close()
         self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)

@@ -244,6 +244,17 @@ class Engine:
         state["faults"] = self._troubles.struck
         return state
 
+    @property
+    def limits(self) -> Limits:
+        """The limits of requests, those that hold now."""
+        self._regime()
+        return self._limits
+
+    @property
+    def troubles(self) -> Troubles:
+        """The faults."""
+        return self._troubles
+
     def drained(self) -> Deferred[None]:
         """Fires once no answer is running."""
         drained: Deferred[None] = Deferred()
