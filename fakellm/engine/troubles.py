@@ -12,6 +12,7 @@ from fakellm.faults.orders import Orders
 from fakellm.faults.policy import Chooser
 from fakellm.faults.shorthand import parse_faults
 from fakellm.faults.spec import BadFault
+from fakellm.journal.noted import Noted
 from fakellm.model.reply import Failure, Refused
 from fakellm.model.stamp import Stamp
 from fakellm.scenarios.book import Decision
@@ -110,7 +111,8 @@ class Troubles:
         self.orders.forget()
         self.struck.clear()
 
-    def note(self, name: str) -> None:
-        """Count a fault that strikes; a gate is none."""
+    def note(self, noted: Noted, name: str) -> None:
+        """Count a fault that strikes the answer to a request; a gate is none."""
         if name != GATE:
             self.struck[name] += 1
+            noted.struck_by(name)

@@ -5,7 +5,7 @@ from tests.web.described import ControlTestCase
 
 class FaultTests(ControlTestCase):
     def test_the_next_requests_get_it_and_those_after_them_do_not(self) -> None:
-        ordered = self.send("POST", "/faults", {"faults": "503", "requests": 2}, 201)
+        ordered = self.send("POST", "/faults", {"faults": "error 503", "requests": 2}, 201)
         self.assertEqual((ordered["left"], ordered["taken"]), (2, 0))
         self.assertEqual(self.said("a"), "503")
         self.assertEqual(self.get("/faults")["faults"], [{**ordered, "left": 1, "taken": 1}])
@@ -17,29 +17,29 @@ class FaultTests(ControlTestCase):
         self.assertEqual([self.said("a"), self.said("a")], ["429", "hello world"])
 
     def test_several_are_given_one_after_the_other(self) -> None:
-        self.send("POST", "/faults", {"faults": "429"}, 201)
-        self.send("POST", "/faults", {"faults": ["500", "delay 1s"]}, 201)
+        self.send("POST", "/faults", {"faults": "error 429"}, 201)
+        self.send("POST", "/faults", {"faults": ["error 500", "delay 1s"]}, 201)
         asked = [self.whole() for _ in range(3)]
         self.clock.advance(1)
         self.flush()
         self.assertEqual([each.status for each in asked], [429, 500, 200])
 
     def test_a_session_gets_its_own_before_those_for_anybody(self) -> None:
-        self.send("POST", "/faults", {"faults": "500"}, 201)
-        own = self.send("POST", "/faults?session=s", {"faults": "429"}, 201)
+        self.send("POST", "/faults", {"faults": "error 500"}, 201)
+        own = self.send("POST", "/faults?session=s", {"faults": "error 429"}, 201)
         self.assertEqual(self.get("/faults?session=s")["faults"], [own])
         said = [self.said("a", session="s"), self.said("a"), self.said("a")]
         self.assertEqual(said, ["429", "500", "hello world"])
 
     def test_it_goes_before_what_a_rule_says_but_not_before_what_a_request_asks_for(self) -> None:
-        self.scenario("rules: [{reply: a, faults: '502'}]")
-        self.send("POST", "/faults", {"faults": "429"}, 201)
-        answer = self.whole(headers={"X-FakeLLM-Fault": "418"})
+        self.scenario("rules: [{reply: a, faults: error 502}]")
+        self.send("POST", "/faults", {"faults": "error 429"}, 201)
+        answer = self.whole(headers={"X-FakeLLM-Fault": "error 418"})
         self.assertEqual(answer.status, 418)
         self.assertEqual([self.said("a"), self.said("a")], ["429", "502"])
 
     def test_until_it_is_deleted(self) -> None:
-        name = self.send("POST", "/faults", {"faults": "500", "requests": None}, 201)["id"]
+        name = self.send("POST", "/faults", {"faults": "error 500", "requests": None}, 201)["id"]
         self.assertEqual([self.said("a") for _ in range(3)], ["500"] * 3)
         self.assertEqual(self.send("DELETE", f"/faults/{name}"), {"deleted": 1})
         self.assertEqual(self.said("a"), "hello world")
@@ -47,7 +47,7 @@ class FaultTests(ControlTestCase):
 
     def test_all_of_a_session_are_deleted_or_all(self) -> None:
         for query in ("?session=s", "?session=s", "?session=t", ""):
-            self.send("POST", f"/faults{query}", {"faults": "500"}, 201)
+            self.send("POST", f"/faults{query}", {"faults": "error 500"}, 201)
         self.assertEqual(self.send("DELETE", "/faults?session=s"), {"deleted": 2})
         self.assertEqual(self.send("DELETE", "/faults"), {"deleted": 2})
 
@@ -67,8 +67,8 @@ class FaultTests(ControlTestCase):
 
     def test_there_are_not_ever_more(self) -> None:
         self.patch_bound("fakellm.faults.orders.ORDERS_AT_MOST", 1)
-        self.send("POST", "/faults", {"faults": "500"}, 201)
-        self.problem("POST", "/faults", {"faults": "500"}, 409)
+        self.send("POST", "/faults", {"faults": "error 500"}, 201)
+        self.problem("POST", "/faults", {"faults": "error 500"}, 409)
 
 
 class LimitTests(ControlTestCase):

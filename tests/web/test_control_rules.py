@@ -20,7 +20,7 @@ class RuleTests(ControlTestCase):
         self.assertEqual((added["answered"], added["rule"]), (0, HELLO))
         self.assertEqual([self.said("hello"), self.said("bye")], ["hi there", "hello world"])
         listed = self.get("/rules")["rules"]
-        self.assertEqual(listed[0], {**added, "answered": 1})
+        self.assertIn({**added, "answered": 1}, listed)
         self.assertEqual({each["source"] for each in listed}, {"added", "built_in"})
         self.assertEqual(self.get(f"/rules/{added['id']}")["answered"], 1)
         self.assertEqual(len(self.get("/rules?source=added")["rules"]), 1)
@@ -34,7 +34,9 @@ class RuleTests(ControlTestCase):
         self.send("POST", "/rules", {**HELLO, "reply": "second"}, 201)
         self.assertEqual(self.said("hello"), "hi there")
         sources = [each["source"] for each in self.get("/rules")["rules"]]
-        self.assertEqual(sources[:4], ["added", "added", "python", "file"])
+        self.assertEqual(
+            [each for each in sources if each != "built_in"], ["added", "added", "python", "file"]
+        )
 
     def test_one_is_replaced_in_its_place_and_begins_anew(self) -> None:
         first = self.send("POST", "/rules", {"replies": ["one", "two"]}, 201)["id"]
@@ -88,8 +90,8 @@ class RuleTests(ControlTestCase):
             ({}, {None: "a rule needs `reply` or `replies`"}),
             ({"reply": {"file": "/etc/passwd"}}, {"reply.file": "only be named by scenario files"}),
             (
-                {"reply": "a", "timing": {"ttft": {"empirical": "/etc/passwd"}}},
-                {"timing.ttft.empirical": "only be named by scenario files"},
+                {"reply": "a", "timing": {"ttft": {"samples": "/etc/passwd"}}},
+                {"timing.ttft.samples": "only be named by scenario files"},
             ),
             ({"reply": "a", "timing": "fast"}, {"timing": "there is no profile 'fast'"}),
             ({"reply": "a", "faults": ["exlode"]}, {"faults.0": "exlode"}),
@@ -130,9 +132,10 @@ class SessionRuleTests(ControlTestCase):
         self.assertEqual(self.said("bye", session="s"), "everybody's")
         self.assertEqual(self.said("hello", session="t"), "everybody's")
         self.assertEqual(self.said("hello"), "everybody's")
-        counts = [each["answered"] for each in self.get("/rules?session=s")["rules"][:2]]
-        self.assertEqual(counts, [1, 1])
-        self.assertEqual(self.get("/rules")["rules"][0]["answered"], 3)
+        in_session = self.get("/rules?session=s&source=added")["rules"]
+        self.assertEqual([each["answered"] for each in in_session], [1, 1])
+        in_all = self.get("/rules?source=added")["rules"]
+        self.assertEqual([each["answered"] for each in in_all], [3])
 
     def test_they_are_found_replaced_and_deleted_by_their_ids_alone(self) -> None:
         name = self.send("POST", "/rules?session=s", HELLO, 201)["id"]
@@ -223,7 +226,7 @@ class ScenarioTests(ControlTestCase):
         for text in (
             "include: /etc/passwd",
             "rules: [{reply: {file: /etc/passwd}}]",
-            "timing: {ttft: {empirical: /etc/passwd}}",
+            "timing: {ttft: {samples: /etc/passwd}}",
         ):
             problem = self.problem("PUT", "/scenario", text)
             self.assertIn("only be named by scenario files", problem["detail"], text)

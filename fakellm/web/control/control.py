@@ -80,6 +80,7 @@ class Control:
             routes,
             safety=Safety(over.config.control_token),
             turned=turned,
+            touch=engine.sessions.touch,
             max_body=over.config.max_body,
         )
 

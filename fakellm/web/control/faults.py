@@ -84,6 +84,7 @@ class FaultRoutes:
                 handle=self._add,
                 query=WhoseFaults,
                 body=OrderFaults,
+                makes=True,
                 answer=OrderedFaults,
                 status=201,
                 problems=(409,),

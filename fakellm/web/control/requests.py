@@ -1,7 +1,7 @@
 """The routes of requests: what came in, what became of it, and waiting for it."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, Struct, structs
 from twisted.internet.defer import Deferred
@@ -16,6 +16,8 @@ from fakellm.web.control.problems import Problem, WrongPlace
 from fakellm.web.control.routes import Call, Deleted, OfSession, Route, SessionName
 
 SHOWN_AT_MOST = 10_000
+
+_Told = TypeVar("_Told")
 
 
 class Filters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,7 +171,7 @@ class RequestRoutes:
         check_on(self._journal)
         return self._there(call, self._journal.snapshot)
 
-    def _there(self, call: Call, get: Callable[[str], Any]) -> Any:
+    def _there(self, call: Call, get: Callable[[str], _Told | None]) -> _Told:
         name = call.names["id"]
         found = get(name)
         if found is None:

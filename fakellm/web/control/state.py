@@ -58,6 +58,7 @@ class StateRoutes:
                 handle=self._set,
                 query=OfState,
                 body=SetState,
+                makes=True,
                 answer=States,
             ),
         ]
