@@ -1,7 +1,7 @@
 """What came in: listed, awaited, verified, and told while it happens."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from twisted.internet.testing import MemoryReactorClock
@@ -139,7 +139,7 @@ class SnapshotTests(RequestsTestCase):
 
 
 class WaitTests(RequestsTestCase):
-    MATCH: Any = {"match": {"user": {"contains": "x"}}, "count": 2}
+    MATCH: ClassVar[Any] = {"match": {"user": {"contains": "x"}}, "count": 2}
 
     def test_those_that_are_there_count(self) -> None:
         self.say("x1")
@@ -191,7 +191,7 @@ class VerifyTests(RequestsTestCase):
     def fail(self, **fields: Any) -> Any:  # type: ignore[override]
         return self.problem("POST", "/verify", fields, 409)
 
-    FIRST: Any = {"user": {"starts_with": "first"}}
+    FIRST: ClassVar[Any] = {"user": {"starts_with": "first"}}
 
     def test_a_number_of_requests(self) -> None:
         self.assertEqual(self.verify(match=self.FIRST, count=2)["count"], 2)
