@@ -352,5 +352,6 @@ def _about() -> dict[str, Any]:
             *(f"POST {endpoint.path}" for endpoint in registry.ENDPOINTS),
             "GET /v1/models",
             "GET /health",
+            "GET /metrics",
         ],
     }
