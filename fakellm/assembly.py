@@ -15,6 +15,7 @@ from twisted.web.resource import IResource
 import fakellm
 from fakellm.config import Config
 from fakellm.dialects import registry
+from fakellm.engine.beat import beat
 from fakellm.engine.clock import VirtualClock
 from fakellm.engine.door import Door
 from fakellm.engine.drain import drain
@@ -38,7 +39,7 @@ from fakellm.scenarios.words import Conditions, RuleMaker, Test
 from fakellm.timing.tokens import tokenizer
 from fakellm.web.api import Api
 from fakellm.web.connections import Connections
-from fakellm.web.control import Control
+from fakellm.web.control import Control, Over
 from fakellm.web.site import FakeSite
 
 _CLOSING_TAKES_AT_MOST_SECONDS = 1.0
@@ -110,6 +111,19 @@ class FakeLLM(MultiService):
         self._door = Door(self.clock, self._reactor)
         Service.setServiceParent(self._door, self)
         routing = registry.routing(self.config.flavour, self.config.vllm_model)
+        self._control = Control(
+            Over(
+                settings=self.config.shown(),
+                clock=self.clock,
+                engine=self._engine,
+                library=self._library,
+            ),
+            token=self.config.control_token,
+            max_body=self.config.max_body,
+            turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
+            in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
+            every=partial(beat, self._reactor),
+        )
         api = Api(
             self._engine,
             prefixes=self.config.prefix,
@@ -117,14 +131,8 @@ class FakeLLM(MultiService):
             about=_about(routing),
             lingering=self._lingering,
             door=self._door,
-            control=Control(
-                clock=self.clock,
-                gates=self._engine.gates,
-                turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
-                in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
-                max_body=self.config.max_body,
-            ),
             routing=routing,
+            control=self._control,
         )
         self.resource: IResource = api.resource()
         site = FakeSite(
@@ -238,6 +246,7 @@ class FakeLLM(MultiService):
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
         self._engine.shelf.clear()
+        self._control.close()
         self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)

@@ -255,6 +255,17 @@ class Engine:
         self._drop(session)
         return known
 
+    def reset(self) -> None:
+        """Drop what no session has alone: counts, faults, what is kept, and the journal.
+
+        The rules stay, and so do the figures of the server's whole run.
+        """
+        self._book.reset()
+        self._limits.reset()
+        self._troubles.reset()
+        self.shelf.clear()
+        self.journal.delete()
+
     def _drop(self, session: str) -> None:
         self._book.forget(session)
         self._limits.forget(session)
@@ -295,6 +306,17 @@ class Engine:
             state["pace"] = self._stage.punctuality.told()
         state["faults"] = self._troubles.struck
         return state
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of requests, those that hold now."""
+        self._regime()
+        return self._limits
+
+    @property
+    def troubles(self) -> Troubles:
+        """The faults."""
+        return self._troubles
 
     @property
     def queued(self) -> int:

@@ -200,6 +200,11 @@ class Journal:
         """Whether anything is to be noted at all."""
         return self._bounds.entries > 0 or self.sink is not None
 
+    @property
+    def keeps(self) -> bool:
+        """Whether requests are kept, to be looked at."""
+        return self._bounds.entries > 0
+
     def delivery(self, arrived: float) -> Delivery:
         """What notes how an answer goes out."""
         return Delivery(arrived, WRITES_AT_MOST if self.on else 0)

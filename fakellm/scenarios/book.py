@@ -23,12 +23,16 @@ from fakellm.scenarios.matching import Failed
 from fakellm.scenarios.parts import BadReply
 from fakellm.scenarios.replies import Recipe, ReplyFailed
 from fakellm.scenarios.rules import CompiledRule, FunctionRecipe
-from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory
+from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory, RuleKey
 from fakellm.scenarios.speaking import Occasion, Speaking, Surroundings
 from fakellm.scenarios.templates import Template, TemplateFailed, compile_template
 
 FAULT_HEADER = "x-fakellm-fault"
 """The header that asks for a fault, whose attempts count; in lower case."""
+
+
+COUNTED_AT_MOST = 100_000
+"""Rules whose answers are counted; of those that are gone, too, as they may come back."""
 
 
 class BookSettings(Struct, frozen=True, kw_only=True):
@@ -121,6 +125,7 @@ class Book:
 
     Attributes:
         rules: in the order in which they are tried; those of sessions are not among them.
+        counts: how often each rule has answered, in all sessions, by its key.
     """
 
     def __init__(
@@ -133,6 +138,7 @@ class Book:
         self._log = Logger()
         self._memory = Memory()
         self._own: dict[str, _Shelf] = {}
+        self.counts: dict[RuleKey, int] = {}
         self._surroundings = surroundings
         self.replace(rules, settings=settings)
 
@@ -167,6 +173,20 @@ class Book:
     def set_state(self, session: str, state: str, conversation: str = "") -> None:
         """Put a conversation of a session in a state."""
         self._memory.states.set(session, conversation, state)
+
+    def answered(self, session: str, rule: CompiledRule) -> int:
+        """How often a rule has answered in a session, as far as that is remembered."""
+        return self._memory.answered.of(session).get(rule.key, 0)
+
+    def reset(self) -> None:
+        """Let all sessions start afresh, and count from nothing; the rules stay."""
+        self._memory = Memory()
+        self.counts.clear()
+
+    def _count(self, rule: CompiledRule) -> None:
+        self.counts[rule.key] = self.counts.get(rule.key, 0) + 1
+        if len(self.counts) > COUNTED_AT_MOST:
+            del self.counts[next(iter(self.counts))]
 
     def decide(
         self, prompt: Prompt, *, stamp: Stamp, now: float, session: str = DEFAULT_SESSION
@@ -206,6 +226,7 @@ class Book:
             if chosen is None:
                 continue
             memory.answered.set(session, rule.key, answered + 1)
+            self._count(rule)
             if rule.set_state is not None:
                 memory.states.set(session, conversation, rule.set_state)
             number, recipe = chosen

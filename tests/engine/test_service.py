@@ -487,7 +487,7 @@ def operation(*acts: Act, fails: Exception | None = None) -> Operation:
     """An operation that answers with acts, whatever is asked."""
 
     def answer(asked: Asked) -> Iterable[Act]:
-        ASKED.append(asked)
+        SEEN.append(asked)
         if fails is not None:
             raise fails
         return acts
@@ -495,7 +495,7 @@ def operation(*acts: Act, fails: Exception | None = None) -> Operation:
     return Operation(method="GET", path="/plain/<id>", dialect=PlainDialect(), answer=answer)
 
 
-ASKED: list[Asked] = []
+SEEN: list[Asked] = []
 DOCUMENT = (Head(200, ()), Write(b"{}"), Finish())
 
 
@@ -504,7 +504,7 @@ class OperateTests(EngineCase):
 
     def setUp(self) -> None:
         super().setUp()
-        ASKED.clear()
+        SEEN.clear()
 
     def operate(
         self, operation: Operation, engine: Engine | None = None, *, key: str | None = None
@@ -522,7 +522,7 @@ class OperateTests(EngineCase):
         engine = self.make(models=("m",), strict=True)
         self.clock.advance(5)
         self.assertEqual(self.operate(operation(*DOCUMENT), engine), [(200,), b"{}", "finished"])
-        (asked,) = ASKED
+        (asked,) = SEEN
         self.assertEqual((asked.received.path, asked.found), ("/plain/x", {"id": "x"}))
         self.assertEqual((asked.models, asked.strict, asked.stamp.created), (("m",), True, 1005))
         self.assertIs(asked.kept, engine.shelf)
@@ -542,7 +542,7 @@ class OperateTests(EngineCase):
         engine = self.make(api_keys=("right",))
         self.assertEqual(self.operate(operation(*DOCUMENT), engine)[0], (401,))
         self.assertEqual(self.operate(operation(*DOCUMENT), engine, key="right")[0], (200,))
-        self.assertEqual(len(ASKED), 1)
+        self.assertEqual(len(SEEN), 1)
 
     def test_it_may_refuse(self) -> None:
         refused = Refused(Failure(status=404, message="no x"))
