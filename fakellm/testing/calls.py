@@ -1,0 +1,221 @@
+"""What may be asked of the control API, as values: calls out, answers in.
+
+Pure: how a call gets to the server is the business of the clients, synchronous and asynchronous,
+which so have the same words. Each function is one route of ``/_fakellm/openapi.json``.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec import Struct
+
+from fakellm.testing.errors import ControlError, NotVerified, Unreachable
+
+T = TypeVar("T")
+
+PREFIX = "/_fakellm"
+JSON = "application/json"
+YAML = "application/yaml"
+_PROBLEM = "application/problem+json"
+_MISSES_SHOWN = 5
+
+
+class Call(Struct, Generic[T], frozen=True, kw_only=True):
+    """One request to the control API, and how its answer is read.
+
+    Attributes:
+        method: of HTTP.
+        path: of the URL, with the query.
+        read: makes the answer of its body.
+        body: of the request.
+        media_type: of that body.
+        waits: real seconds that the server may take, beside what the way there takes.
+    """
+
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    body: bytes = b""
+    media_type: str = JSON
+    waits: float = 0.0
+
+
+def call(
+    method: str,
+    *path: str,
+    read: Callable[[bytes], T],
+    query: Mapping[str, Any] | None = None,
+    body: Any = None,
+    waits: float = 0.0,
+) -> Call[T]:
+    """A call of a path of these parts, which may hold anything; a query's ``None`` is left out."""
+    found = "/".join((PREFIX, *(quote(part, safe="") for part in path)))
+    given = {name: _in_query(value) for name, value in (query or {}).items() if value is not None}
+    return Call(
+        method=method,
+        path=f"{found}?{urlencode(given)}" if given else found,
+        read=read,
+        body=b"" if body is None else msgspec.json.encode(body),
+        waits=waits,
+    )
+
+
+def _in_query(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def answer_of(call: Call[T], status: int, content_type: str, body: bytes) -> T:
+    """What the server answered to a call.
+
+    Raises:
+        NotVerified: what it was to verify does not hold.
+        ControlError: it did not do what it was asked to do.
+        Unreachable: it is no server of ours that answers.
+    """
+    if status >= 400:  # noqa: PLR2004 -- of HTTP
+        raise _problem(call, status, content_type, body)
+    try:
+        return call.read(body)
+    except msgspec.DecodeError as error:
+        raise Unreachable(f"{call.method} {call.path}: no answer of fakellm's: {error}") from error
+
+
+def _problem(call: Call[T], status: int, content_type: str, body: bytes) -> Exception:
+    if content_type.split(";")[0].strip() != _PROBLEM:
+        shown = body[:200].decode("utf-8", "replace")
+        return Unreachable(f"{call.method} {call.path}: {status}, no answer of fakellm's: {shown}")
+    document = msgspec.json.decode(body, type=dict[str, Any])
+    if status == 409 and "misses" in document:  # noqa: PLR2004 -- Conflict
+        return NotVerified(_misses(document), document)
+    return ControlError(status, document)
+
+
+def _misses(document: Mapping[str, Any]) -> str:
+    lines = [str(document.get("detail", "the requests are not as expected"))]
+    for miss in document["misses"][:_MISSES_SHOWN]:
+        why = "; ".join(miss["failed"]) or "matches, in another place"
+        lines.append(f"  nearest: request {miss['id']}: {why}")
+    return "\n".join(lines)
+
+
+def json_as(type: Any) -> Callable[[bytes], Any]:  # noqa: A002 -- what it is
+    """Reads a body of JSON into a type."""
+    decoder = msgspec.json.Decoder(type)
+    return decoder.decode
+
+
+def headers(token: str | None, call: Call[Any]) -> dict[str, str]:
+    """The headers of a call."""
+    found = {"Accept": "*/*"}
+    if call.body:
+        found["Content-Type"] = call.media_type
+    if token is not None:
+        found["Authorization"] = f"Bearer {token}"
+    return found
+
+
+# -- the clock
+
+
+class Time(Struct, frozen=True, kw_only=True):
+    """The time of the server's clock: seconds since its start, and how many calls are to come."""
+
+    now: float
+    pending: int
+
+
+def clock() -> Call[Time]:
+    """Tell the time of a virtual clock."""
+    return call("GET", "clock", read=json_as(Time))
+
+
+def advance(seconds: float | None, to: str | None) -> Call[Time]:
+    """Let time pass: so many seconds, to the ``next`` call, or until there is none (``idle``)."""
+    if (seconds is None) == (to is None):
+        raise TypeError('say how far: advance(1.5), advance(to="next") or advance(to="idle")')
+    body = {"to": to} if seconds is None else {"seconds": seconds}
+    return call("POST", "clock", "advance", body=body, read=json_as(Time))
+
+
+# -- gates
+
+
+class GateState(Struct, frozen=True, kw_only=True):
+    """A gate, and what became of the answers that came there.
+
+    Attributes:
+        name: of the gate.
+        waiting: answers that wait there.
+        released: answers that were let through.
+        left: clients that went while their answer waited.
+        aborted: answers that were broken off at it.
+        session: whose gate it is.
+        let_go: answers that were just let go, or broken off.
+    """
+
+    name: str
+    waiting: int
+    released: int
+    left: int
+    aborted: int
+    session: str = ""
+    let_go: int = 0
+
+
+class _Gates(Struct, frozen=True, kw_only=True):
+    gates: list[GateState]
+
+
+def gates(session: str | None) -> Call[list[GateState]]:
+    """The gates that there have been."""
+    return call(
+        "GET",
+        "gates",
+        query={"session": session},
+        read=lambda body: msgspec.json.decode(body, type=_Gates).gates,
+    )
+
+
+def gate(
+    session: str | None, name: str, *, waiting: int | None = None, timeout: float | None = None
+) -> Call[GateState]:
+    """A gate, at once, or when so many answers wait there."""
+    return call(
+        "GET",
+        "gates",
+        name,
+        query={"session": session, "waiting": waiting, "timeout": timeout},
+        read=json_as(GateState),
+        waits=timeout or 0.0,
+    )
+
+
+def release(session: str | None, name: str, count: int | None) -> Call[GateState]:
+    """Let the first so many answers at a gate go on for good, or all."""
+    return _gate(session, name, "release", {} if count is None else {"count": count})
+
+
+def step(session: str | None, name: str, chunks: int) -> Call[GateState]:
+    """Let so many chunks of each answer at a gate through."""
+    return _gate(session, name, "step", {"chunks": chunks})
+
+
+def abort(session: str | None, name: str) -> Call[GateState]:
+    """Break off the connections of the answers at a gate."""
+    return _gate(session, name, "abort", {})
+
+
+def _gate(session: str | None, name: str, what: str, body: Mapping[str, Any]) -> Call[GateState]:
+    return call(
+        "POST",
+        "gates",
+        name,
+        what,
+        query={"session": session},
+        body=body,
+        read=json_as(GateState),
+    )
