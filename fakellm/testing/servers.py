@@ -1,0 +1,84 @@
+"""Servers in the process of a test: in memory, or listening in the same reactor.
+
+Both are steered with the words of `Client`, in memory, so that no test has to wait for itself.
+"""
+
+from typing import Any
+
+from treq.client import HTTPClient
+from treq.testing import StubTreq
+from twisted.internet.task import Clock
+from twisted.web.client import Agent, HTTPConnectionPool
+
+from fakellm.assembly import FakeLLM
+from fakellm.engine.clock import VirtualClock
+from fakellm.testing import calls
+from fakellm.testing.async_client import AsyncClient
+from fakellm.testing.client import Client
+from fakellm.testing.transports import MemoryTransport
+
+IN_MEMORY_URL = "http://127.0.0.1"
+"""Where servers in memory say they are."""
+
+
+class MemoryLLM(Client):
+    """A server without a socket, on a virtual clock.
+
+    Nothing happens by itself: an answer that takes time goes on when `advance` lets time pass.
+
+    Args:
+        clock: to share with what is tested; by default, it is its own.
+        **settings: of the server, by the names of `fakellm.Config`'s fields.
+
+    Attributes:
+        server: the `fakellm.FakeLLM`; its ``when`` takes functions as well.
+        client: a treq client that asks it, whatever the host of a URL.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, **settings: Any) -> None:
+        token = settings.get("control_token")
+        self.server = FakeLLM(clock=VirtualClock() if clock is None else clock, **settings)
+        self.client: Any = StubTreq(self.server.resource)
+        self._memory = MemoryTransport(self.client, IN_MEMORY_URL)
+        super().__init__(IN_MEMORY_URL, token=token, transport=self._memory)
+
+    def call(self, call: calls.Call[calls.T]) -> calls.T:
+        """Make a call, and deliver what follows from it; see `Client.call`."""
+        answer = super().call(call)
+        self.flush()
+        return answer
+
+    def flush(self) -> None:
+        """Deliver what was written, such as more of a stream; after `advance` it is done."""
+        self._memory.flush()
+
+
+class LiveLLM(Client):
+    """A server that listens on a free port, in the reactor of this process.
+
+    Args:
+        reactor: to listen on; Twisted's installed one by default.
+        **settings: of the server, by the names of `fakellm.Config`'s fields.
+
+    Attributes:
+        server: the `fakellm.FakeLLM`; its ``when`` takes functions as well.
+        client: a treq client that leaves no connection behind.
+        later: the same words for what has to be waited for, such as a gate: an `AsyncClient`.
+    """
+
+    def __init__(self, *, reactor: Any = None, **settings: Any) -> None:
+        token = settings.get("control_token")
+        self.server = FakeLLM(reactor=reactor, **{"port": 0, "grace": 0, **settings})
+        self.server.privilegedStartService()
+        self.server.startService()
+        url = self.server.urls[0]
+        memory = MemoryTransport(StubTreq(self.server.resource), url)
+        super().__init__(url, token=token, transport=memory)
+        if reactor is None:
+            from twisted.internet import reactor  # noqa: PLC0415 -- importing it installs one
+        self.client = HTTPClient(Agent(reactor, HTTPConnectionPool(reactor, persistent=False)))
+        self.later = AsyncClient(url, token=token, client=self.client)
+
+    async def stop(self) -> None:
+        """End it, and break off answers that still run."""
+        await self.server.stopService()
