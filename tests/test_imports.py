@@ -28,6 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "dialects timing",
         "faults",
         "scenarios",
+        "journal metrics",
         "engine",
         "config listening web",
         "logs assembly",

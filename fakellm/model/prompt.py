@@ -15,6 +15,7 @@ class Received(Struct, frozen=True, kw_only=True):
 
     ``headers`` has lower-case names; values of a repeated header are joined with ``", "``.
     ``query`` keeps the last value of a repeated name. ``scheme`` is ``http`` or ``https``.
+    ``client`` is the address and the port it came from, where there are such.
     """
 
     method: str
@@ -23,6 +24,7 @@ class Received(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     scheme: str = "http"
+    client: str = ""
 
 
 class Message(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from fakellm.scenarios.matching import Failed
 from fakellm.scenarios.parts import BadReply
 from fakellm.scenarios.replies import Recipe, ReplyFailed
 from fakellm.scenarios.rules import CompiledRule, FunctionRecipe
-from fakellm.scenarios.sessions import DEFAULT_SESSION, Memory
+from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory
 from fakellm.scenarios.speaking import Occasion, Speaking, Surroundings
 from fakellm.scenarios.templates import Template, TemplateFailed, compile_template
 
@@ -55,13 +55,20 @@ class Decision(Struct, frozen=True, kw_only=True):
         conduct: what the rule says of how it is given, if it says anything; it holds for a failure
             as well.
         attempt: which attempt at this conversation it is, from 1; always 1 where none counts them.
-        rule: the title of the rule that answers, if one does.
+        by: the rule that answers, if one does.
+        state: of the conversation, before the rule set another.
     """
 
     answer: "Reply | Failure | Deferred[Reply | Failure]"
     conduct: RuleConduct | None = None
     attempt: int = 1
-    rule: str | None = None
+    by: CompiledRule | None = None
+    state: str = START
+
+    @property
+    def rule(self) -> str | None:
+        """The title of the rule that answers."""
+        return None if self.by is None else self.by.title
 
 
 class Miss(Struct, frozen=True, kw_only=True):
@@ -154,7 +161,7 @@ class Book:
                 groups = rule.matcher.match(facts)
             except Exception as error:  # noqa: BLE001 -- a condition of the user's may raise any
                 answer = self._function_failed(rule, TwistedFailure(error))
-                return Decision(answer=answer, attempt=attempt, rule=rule.title)
+                return Decision(answer=answer, attempt=attempt, by=rule, state=state)
             if groups is None:
                 continue
             answered = memory.answered.get(session, rule.key)
@@ -167,10 +174,10 @@ class Book:
             number, recipe = chosen
             if recipe is None:
                 answer = self._failed(rule.title, "all its replies have been given (then: error)")
-                return Decision(answer=answer, attempt=attempt, rule=rule.title)
+                return Decision(answer=answer, attempt=attempt, by=rule, state=state)
             occasion = self._occasion(facts, groups, answered + 1, stamp, now, rule)
             return self._decision(rule, number, recipe, occasion)
-        return Decision(answer=self._unmatched(facts, session), attempt=attempt)
+        return Decision(answer=self._unmatched(facts, session), attempt=attempt, state=state)
 
     def explain(self, prompt: Prompt, *, session: str = DEFAULT_SESSION) -> Explanation:
         """Which rule would answer a prompt now, and why none before it does; nothing is counted.
@@ -242,12 +249,13 @@ class Book:
                 conduct = rule.conduct.render(occasion)
         except TemplateFailed as failed:
             answer = self._conduct_failed(rule, failed)
-            return Decision(answer=answer, attempt=attempt, rule=rule.title)
+            return Decision(answer=answer, attempt=attempt, by=rule, state=occasion.facts.state)
         return Decision(
             answer=self._given(rule, number, recipe, occasion),
             conduct=conduct,
             attempt=attempt,
-            rule=rule.title,
+            by=rule,
+            state=occasion.facts.state,
         )
 
     def _conduct_failed(self, rule: CompiledRule, failed: TemplateFailed) -> Failure:

@@ -136,6 +136,11 @@ class Matcher:
         """How many of its conditions hold."""
         return sum(match(facts) is not None for match in self._matches)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What it asks for, in words, such as ``user contains 'hello'``."""
+        return tuple(f"{each.name} {each.expected}" for each in self.conditions)
+
     def tool_result(self, facts: Facts) -> ToolResult | None:
         """The tool result the rule is about: the first that passes its condition on results.
 
