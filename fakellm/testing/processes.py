@@ -12,7 +12,8 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any, Self
 
 import msgspec
@@ -80,6 +81,8 @@ class ServerProcess:
         lifeline: a file descriptor that the server reads, and at whose end it ends; it is closed
             here. Without one, the server ends with this process, or at `stop`.
         log: a file for the server's log; closed here. Without one, it is a temporary one.
+        options: of the command ``fakellm``, beside the settings.
+        cwd: the folder that it runs in; by default, ours.
         **settings: of the server, by the names of `Config`'s fields; by default it listens on a
             free port of the loopback interface, and breaks answers off when it ends.
 
@@ -88,7 +91,13 @@ class ServerProcess:
     """
 
     def __init__(
-        self, *, lifeline: int | None = None, log: IO[bytes] | None = None, **settings: Any
+        self,
+        *,
+        lifeline: int | None = None,
+        log: IO[bytes] | None = None,
+        options: Sequence[str] = (),
+        cwd: Path | None = None,
+        **settings: Any,
     ) -> None:
         if settings.get("log_level", "info") not in {"info", "debug"}:
             raise TypeError("the log says where the server listens: its level is info or debug")
@@ -100,11 +109,12 @@ class ServerProcess:
         self._log = tempfile.TemporaryFile() if log is None else log  # noqa: SIM115 -- stop closes it
         try:
             self._process = subprocess.Popen(  # noqa: S603 -- it is ourselves
-                [sys.executable, "-P", "-c", _SCRIPT, _path(), "--until-eof", *words],
+                [sys.executable, "-P", "-c", _SCRIPT, _path(), "--until-eof", *words, *options],
                 stdin=lifeline,
                 stdout=self._log,
                 stderr=self._log,
                 env=_environment(),
+                cwd=cwd,
                 start_new_session=True,  # Ctrl-C is for the tests, which then end the server
             )
         except BaseException:
@@ -153,6 +163,11 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._log.close()
+
+    def disown(self) -> None:
+        """Leave it to its lifeline when it ends."""
+        self._process.returncode = 0  # so that nobody minds that it is not waited for
         self._log.close()
 
     def let_go(self) -> None:
