@@ -11,7 +11,18 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
-from fakellm.testing.errors import ControlError, NotVerified, Unreachable
+from fakellm.scenarios import schema
+from fakellm.testing.documents import (
+    Deleted,
+    Gates,
+    GateState,
+    Rules,
+    RuleState,
+    ScenarioPut,
+    SettingsShown,
+    Time,
+)
+from fakellm.testing.errors import BadScenarioText, ControlError, NotVerified, Unreachable
 
 T = TypeVar("T")
 
@@ -50,7 +61,11 @@ def call(
     body: Any = None,
     waits: float = 0.0,
 ) -> Call[T]:
-    """A call of a path of these parts, which may hold anything; a query's ``None`` is left out."""
+    """A call of a path of these parts, which may hold anything; a query's ``None`` is left out.
+
+    Raises:
+        TypeError: the body is nothing that JSON has.
+    """
     found = "/".join((PREFIX, *(quote(part, safe="") for part in path)))
     given = {name: _in_query(value) for name, value in (query or {}).items() if value is not None}
     return Call(
@@ -85,12 +100,14 @@ def answer_of(call: Call[T], status: int, content_type: str, body: bytes) -> T:
 
 
 def _problem(call: Call[T], status: int, content_type: str, body: bytes) -> Exception:
-    if content_type.split(";")[0].strip() != _PROBLEM:
+    if content_type.split(";", maxsplit=1)[0].strip() != _PROBLEM:
         shown = body[:200].decode("utf-8", "replace")
         return Unreachable(f"{call.method} {call.path}: {status}, no answer of fakellm's: {shown}")
     document = msgspec.json.decode(body, type=dict[str, Any])
     if status == 409 and "misses" in document:  # noqa: PLR2004 -- Conflict
         return NotVerified(_misses(document), document)
+    if "errors" in document:
+        return BadScenarioText(status, document)
     return ControlError(status, document)
 
 
@@ -121,13 +138,6 @@ def headers(token: str | None, call: Call[Any]) -> dict[str, str]:
 # -- the clock
 
 
-class Time(Struct, frozen=True, kw_only=True):
-    """The time of the server's clock: seconds since its start, and how many calls are to come."""
-
-    now: float
-    pending: int
-
-
 def clock() -> Call[Time]:
     """Tell the time of a virtual clock."""
     return call("GET", "clock", read=json_as(Time))
@@ -144,39 +154,13 @@ def advance(seconds: float | None, to: str | None) -> Call[Time]:
 # -- gates
 
 
-class GateState(Struct, frozen=True, kw_only=True):
-    """A gate, and what became of the answers that came there.
-
-    Attributes:
-        name: of the gate.
-        waiting: answers that wait there.
-        released: answers that were let through.
-        left: clients that went while their answer waited.
-        aborted: answers that were broken off at it.
-        session: whose gate it is.
-        let_go: answers that were just let go, or broken off.
-    """
-
-    name: str
-    waiting: int
-    released: int
-    left: int
-    aborted: int
-    session: str = ""
-    let_go: int = 0
-
-
-class _Gates(Struct, frozen=True, kw_only=True):
-    gates: list[GateState]
-
-
 def gates(session: str | None) -> Call[list[GateState]]:
     """The gates that there have been."""
     return call(
         "GET",
         "gates",
         query={"session": session},
-        read=lambda body: msgspec.json.decode(body, type=_Gates).gates,
+        read=lambda body: msgspec.json.decode(body, type=Gates).gates,
     )
 
 
@@ -219,3 +203,74 @@ def _gate(session: str | None, name: str, what: str, body: Mapping[str, Any]) ->
         body=body,
         read=json_as(GateState),
     )
+
+
+# -- rules
+
+
+def rules(session: str | None, source: str | None = None) -> Call[list[RuleState]]:
+    """The rules in force, in the order of trying; for a session, all that it goes by."""
+    return call(
+        "GET",
+        "rules",
+        query={"session": session, "source": source},
+        read=lambda body: msgspec.json.decode(body, type=Rules).rules,
+    )
+
+
+def rule(session: str | None, id: str) -> Call[RuleState]:  # noqa: A002 -- its name
+    """One rule."""
+    return call("GET", "rules", id, query={"session": session}, read=json_as(RuleState))
+
+
+def add_rule(session: str | None, rule: schema.Rule) -> Call[RuleState]:
+    """Add a rule to a session, or to the server."""
+    return call("POST", "rules", query={"session": session}, body=rule, read=json_as(RuleState))
+
+
+def replace_rule(id: str, rule: schema.Rule) -> Call[RuleState]:  # noqa: A002 -- its name
+    """Put a rule in the place of an added one."""
+    return call("PUT", "rules", id, body=rule, read=json_as(RuleState))
+
+
+def delete_rule(id: str) -> Call[int]:  # noqa: A002 -- its name
+    """Delete an added rule."""
+    return call("DELETE", "rules", id, read=deleted)
+
+
+def delete_rules(session: str | None) -> Call[int]:
+    """Delete all rules that were added to a session, or to the server."""
+    return call("DELETE", "rules", query={"session": session}, read=deleted)
+
+
+def put_scenario(session: str | None, text: str) -> Call[ScenarioPut]:
+    """Put a scenario, a whole text of YAML, in the place of the one that was put before."""
+    made = call("PUT", "scenario", query={"session": session}, read=json_as(ScenarioPut))
+    return msgspec.structs.replace(made, body=text.encode(), media_type=YAML)
+
+
+def scenario(session: str | None) -> Call[str]:
+    """The text of the scenario that was put."""
+    return call("GET", "scenario", query={"session": session}, read=bytes.decode)
+
+
+def delete_scenario(session: str | None) -> Call[int]:
+    """Delete the scenario that was put."""
+    return call("DELETE", "scenario", query={"session": session}, read=deleted)
+
+
+# -- the server
+
+
+def settings() -> Call[dict[str, Any]]:
+    """What the server was started with, secrets masked."""
+    return call(
+        "GET",
+        "settings",
+        read=lambda body: msgspec.json.decode(body, type=SettingsShown).settings,
+    )
+
+
+def deleted(body: bytes) -> int:
+    """How many were deleted."""
+    return msgspec.json.decode(body, type=Deleted).deleted

@@ -1,11 +1,18 @@
 """What steers a server and tells what it was asked: `Client`, whose methods block."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, Self, TypeVar, Unpack
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Unpack
 
+from fakellm.scenarios import schema
+from fakellm.scenarios.rules import ReplyFunction
+from fakellm.scenarios.words import Conditions, RuleMaker, Test, checked
 from fakellm.testing import calls
 from fakellm.testing.calls import Call
+from fakellm.testing.documents import GateState, RuleState, ScenarioPut, Source, Time
 from fakellm.testing.environment import SESSION_KEY, variables
+from fakellm.testing.errors import NO_FUNCTIONS, BadScenarioText
 from fakellm.testing.transports import HTTPTransport, Transport
 
 T = TypeVar("T")
@@ -23,7 +30,7 @@ class Gate:
         self.name = name
 
     @property
-    def state(self) -> calls.GateState:
+    def state(self) -> GateState:
         """Who waits there, and what became of those that came."""
         return self._client.call(calls.gate(self._client.session, self.name))
 
@@ -32,7 +39,7 @@ class Gate:
         """How many answers wait there."""
         return self.state.waiting
 
-    def wait(self, waiting: int = 1, *, timeout: float = 5.0) -> calls.GateState:
+    def wait(self, waiting: int = 1, *, timeout: float = 5.0) -> GateState:
         """Wait until so many answers are there, for so many seconds of real time at most.
 
         Raises:
@@ -42,15 +49,15 @@ class Gate:
             calls.gate(self._client.session, self.name, waiting=waiting, timeout=timeout)
         )
 
-    def release(self, count: int | None = None) -> calls.GateState:
+    def release(self, count: int | None = None) -> GateState:
         """Let the first so many answers go on for good, or all of them."""
         return self._client.call(calls.release(self._client.session, self.name, count))
 
-    def step(self, chunks: int = 1) -> calls.GateState:
+    def step(self, chunks: int = 1) -> GateState:
         """Let so many chunks of each answer through."""
         return self._client.call(calls.step(self._client.session, self.name, chunks))
 
-    def abort(self) -> calls.GateState:
+    def abort(self) -> GateState:
         """Break off the connections of the answers that wait there."""
         return self._client.call(calls.abort(self._client.session, self.name))
 
@@ -120,13 +127,13 @@ class Client:
     # -- time and gates
 
     @property
-    def clock(self) -> calls.Time:
+    def clock(self) -> Time:
         """The time of a virtual clock."""
         return self.call(calls.clock())
 
     def advance(
         self, seconds: float | None = None, *, to: Literal["next", "idle"] | None = None
-    ) -> calls.Time:
+    ) -> Time:
         """Let time pass on a virtual clock: ``advance(1.5)``, ``advance(to="idle")``.
 
         Returns:
@@ -143,6 +150,106 @@ class Client:
         return Gate(self, name)
 
     @property
-    def gates(self) -> list[calls.GateState]:
+    def gates(self) -> list[GateState]:
         """The gates that there have been."""
         return self.call(calls.gates(self.session))
+
+    # -- rules
+
+    def when(self, test: Test | None = None, /, **conditions: Unpack[Conditions]) -> RuleMaker:
+        """Begin a rule, which comes before those of files, with the words of `fakellm.FakeLLM`.
+
+        ``llm.when(user=contains("hello"), step=1).reply(text("Hi"))``: by name the conditions that
+        a scenario file has. What ``reply`` gives removes the rule again.
+
+        Raises:
+            TypeError: a condition has a name that none has, or a value that none takes, or is a
+                function, which the server's process cannot call.
+        """
+        if test is not None:
+            raise TypeError(NO_FUNCTIONS)
+        return RuleMaker(self._add, checked(conditions, schema.When, "when"), None)
+
+    def _add(
+        self, rule: schema.Rule, _: Test | None, functions: Mapping[int, ReplyFunction]
+    ) -> Callable[[], None]:
+        if functions:
+            raise TypeError(NO_FUNCTIONS)
+        added = self.add(rule)
+        return lambda: self.delete_rule(added.id)
+
+    def add(self, rule: schema.Rule) -> RuleState:
+        """Add a rule, after those added before it."""
+        return self.call(calls.add_rule(self.session, rule))
+
+    def rules(self, source: Source | None = None) -> list[RuleState]:
+        """The rules in force, in the order of trying, and how often each has answered."""
+        return self.call(calls.rules(self.session, source))
+
+    def rule(self, id: str) -> RuleState:  # noqa: A002 -- its name
+        """One rule.
+
+        Raises:
+            ControlError: there is none (404).
+        """
+        return self.call(calls.rule(self.session, id))
+
+    def replace_rule(self, id: str, rule: schema.Rule) -> RuleState:  # noqa: A002 -- its name
+        """Put a rule in the place of one that was added; its counts begin anew.
+
+        Raises:
+            ControlError: there is none (404), or it was not added by a client (409).
+        """
+        return self.call(calls.replace_rule(id, rule))
+
+    def delete_rule(self, id: str) -> None:  # noqa: A002 -- its name
+        """Delete a rule that was added.
+
+        Raises:
+            ControlError: there is none (404), or it was not added by a client (409).
+        """
+        self.call(calls.delete_rule(id))
+
+    def delete_rules(self) -> int:
+        """Delete all rules that were added; how many they were."""
+        return self.call(calls.delete_rules(self.session))
+
+    def put(self, scenario: str) -> ScenarioPut:
+        """Put a scenario, a whole text of YAML, in the place of the one that was put before.
+
+        Raises:
+            BadScenarioText: it is wrong; all mistakes are told, with line and column.
+        """
+        return self.call(calls.put_scenario(self.session, scenario))
+
+    def load(self, path: str | os.PathLike[str]) -> ScenarioPut:
+        """Put the scenario of a file.
+
+        Raises:
+            BadScenarioText: it is wrong; all mistakes are told, as ``file:line:column: message``.
+            OSError: it cannot be read.
+        """
+        try:
+            return self.put(Path(path).read_text(encoding="utf-8"))
+        except BadScenarioText as bad:
+            raise bad.of(str(path)) from None
+
+    @property
+    def scenario(self) -> str:
+        """The text of the scenario that was put.
+
+        Raises:
+            ControlError: none was (404).
+        """
+        return self.call(calls.scenario(self.session))
+
+    def delete_scenario(self) -> int:
+        """Delete the scenario that was put; how many there were: 0 or 1."""
+        return self.call(calls.delete_scenario(self.session))
+
+    # -- the server
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the server was started with, secrets masked."""
+        return self.call(calls.settings())

@@ -2,6 +2,15 @@
 
 from typing import Any
 
+import msgspec
+
+from fakellm.testing.documents import Mistake
+
+NO_FUNCTIONS = (
+    "a function cannot go to the server, which may be another process; one in this process takes"
+    " it: llm.server.when(...)"
+)
+
 
 class ControlError(Exception):
     """The server did not do what it was asked to do.
@@ -19,6 +28,23 @@ class ControlError(Exception):
         self.detail = str(document.get("detail", ""))
         self.document = document
         super().__init__(f"{status} {self.title}: {self.detail}")
+
+
+class BadScenarioText(ControlError, ValueError):
+    """A scenario, or a rule, is not what it has to be; the text has all mistakes.
+
+    Attributes:
+        mistakes: all of them.
+    """
+
+    def __init__(self, status: int, document: dict[str, Any], name: str = "") -> None:
+        super().__init__(status, document)
+        self.mistakes = msgspec.convert(document["errors"], list[Mistake])
+        self.args = ("\n".join(each.at(name) for each in self.mistakes),)
+
+    def of(self, name: str) -> "BadScenarioText":
+        """The same, of a file of this name."""
+        return BadScenarioText(self.status, self.document, name)
 
 
 class NotVerified(AssertionError):

@@ -12,8 +12,8 @@ from twisted.web.client import Agent, HTTPConnectionPool
 
 from fakellm.assembly import FakeLLM
 from fakellm.engine.clock import VirtualClock
-from fakellm.testing import calls
 from fakellm.testing.async_client import AsyncClient
+from fakellm.testing.calls import Call, T
 from fakellm.testing.client import Client
 from fakellm.testing.transports import MemoryTransport
 
@@ -42,7 +42,7 @@ class MemoryLLM(Client):
         self._memory = MemoryTransport(self.client, IN_MEMORY_URL)
         super().__init__(IN_MEMORY_URL, token=token, transport=self._memory)
 
-    def call(self, call: calls.Call[calls.T]) -> calls.T:
+    def call(self, call: Call[T]) -> T:
         """Make a call, and deliver what follows from it; see `Client.call`."""
         answer = super().call(call)
         self.flush()

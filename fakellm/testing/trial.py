@@ -21,7 +21,7 @@ class _Cleaned:
 
         def addCleanup(self, function: Callable[..., Any], /) -> None: ...  # noqa: N802 -- trial's
 
-    def setUp(self) -> Any:  # noqa: N802 -- unittest's name
+    def setUp(self) -> Any:
         """Make the server, when the other classes' are done."""
         done = getattr(super(), "setUp", lambda: None)()
         if isinstance(done, Deferred):

@@ -1,0 +1,110 @@
+"""What the control API answers, as records; see ``/_fakellm/openapi.json``.
+
+Requests are told by `fakellm.journal.records`. What a newer server tells beside is passed over.
+"""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from fakellm.scenarios import schema
+
+Source = Literal["added", "put", "python", "file", "built_in"]
+
+
+class Time(Struct, frozen=True, kw_only=True):
+    """The time of the server's clock: seconds since its start, and how many calls are to come."""
+
+    now: float
+    pending: int
+
+
+class GateState(Struct, frozen=True, kw_only=True):
+    """A gate, and what became of the answers that came there.
+
+    Attributes:
+        name: of the gate.
+        session: whose gate it is.
+        waiting: answers that wait there.
+        released: answers that were let through.
+        left: clients that went while their answer waited.
+        aborted: answers that were broken off at it.
+        let_go: answers that were just let go, or broken off.
+    """
+
+    name: str
+    session: str
+    waiting: int
+    released: int
+    left: int
+    aborted: int
+    let_go: int = 0
+
+
+class RuleState(Struct, frozen=True, kw_only=True):
+    """A rule in force.
+
+    Attributes:
+        id: what it is replaced and deleted by.
+        title: as logs and errors call it.
+        source: where it is from.
+        session: whose it is; ``None`` is the server's.
+        answered: how often it has answered.
+        rule: as it was written.
+    """
+
+    id: str
+    title: str
+    source: Source
+    session: str | None = None
+    answered: int = 0
+    rule: schema.Rule
+
+
+class Mistake(Struct, frozen=True, kw_only=True):
+    """Something wrong with what was sent: what, and where (``None`` where it is not known).
+
+    ``line`` and ``column`` count from 1; ``path`` are the keys that lead there in a JSON value.
+    """
+
+    detail: str
+    line: int | None = None
+    column: int | None = None
+    path: str | None = None
+    severity: str | None = None
+
+    def at(self, name: str) -> str:
+        """The mistake as editors read it: ``rules.yml:3:5: expected a text``."""
+        place = ":".join(str(each) for each in (name, self.line, self.column) if each is not None)
+        return f"{place}: {self.detail}"
+
+
+class ScenarioPut(Struct, frozen=True, kw_only=True):
+    """A scenario that is in force now: how many rules it has, and what is odd about it."""
+
+    rules: int
+    warnings: list[Mistake]
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """Rules in the order in which they are tried."""
+
+    rules: list[RuleState]
+
+
+class Gates(Struct, frozen=True, kw_only=True):
+    """Gates."""
+
+    gates: list[GateState]
+
+
+class Deleted(Struct, frozen=True, kw_only=True):
+    """How many there were to delete."""
+
+    deleted: int
+
+
+class SettingsShown(Struct, frozen=True, kw_only=True):
+    """The settings by name, secrets masked."""
+
+    settings: dict[str, Any]
