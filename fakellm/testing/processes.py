@@ -210,6 +210,11 @@ class Running(Client):
         self._process = process
 
     @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the server logged: the end of it, if it is long."""
         return self._process.output

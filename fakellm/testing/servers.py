@@ -7,12 +7,12 @@ from typing import Any
 
 from treq.client import HTTPClient
 from treq.testing import StubTreq
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.web.client import Agent, HTTPConnectionPool
 
 from fakellm.assembly import FakeLLM
 from fakellm.engine.clock import VirtualClock
-from fakellm.testing.async_client import AsyncClient
+from fakellm.testing.async_client import AsyncClient, http_client
 from fakellm.testing.calls import Call, T
 from fakellm.testing.client import Client
 from fakellm.testing.transports import MemoryTransport
@@ -36,10 +36,10 @@ class MemoryLLM(Client):
     """
 
     def __init__(self, *, clock: Clock | None = None, **settings: Any) -> None:
-        token = settings.get("control_token")
         self.server = FakeLLM(clock=VirtualClock() if clock is None else clock, **settings)
-        self.client: Any = StubTreq(self.server.resource)
+        self.client: Any = StubTreq(self.server.resource)  # which makes its methods at run time
         self._memory = MemoryTransport(self.client, IN_MEMORY_URL)
+        token = settings.get("control_token")
         super().__init__(IN_MEMORY_URL, token=token, transport=self._memory)
 
     def call(self, call: Call[T]) -> T:
@@ -54,7 +54,7 @@ class MemoryLLM(Client):
 
 
 class LiveLLM(Client):
-    """A server that listens on a free port, in the reactor of this process.
+    """A server that listens on a free port of the loopback interface, in a reactor of this process.
 
     Args:
         reactor: to listen on; Twisted's installed one by default.
@@ -67,18 +67,16 @@ class LiveLLM(Client):
     """
 
     def __init__(self, *, reactor: Any = None, **settings: Any) -> None:
-        token = settings.get("control_token")
         self.server = FakeLLM(reactor=reactor, **{"port": 0, "grace": 0, **settings})
         self.server.privilegedStartService()
         self.server.startService()
         url = self.server.urls[0]
         memory = MemoryTransport(StubTreq(self.server.resource), url)
+        token = settings.get("control_token")
         super().__init__(url, token=token, transport=memory)
-        if reactor is None:
-            from twisted.internet import reactor  # noqa: PLC0415 -- importing it installs one
-        self.client = HTTPClient(Agent(reactor, HTTPConnectionPool(reactor, persistent=False)))
+        self.client: HTTPClient = http_client(reactor)
         self.later = AsyncClient(url, token=token, client=self.client)
 
-    async def stop(self) -> None:
-        """End it, and break off answers that still run."""
-        await self.server.stopService()
+    def stopped(self) -> Deferred[None]:
+        """End it, and break off answers that still run; fires when it has ended."""
+        return self.server.stopService()

@@ -51,7 +51,7 @@ class WithFakeLLM(_Cleaned):
         from fakellm.testing.servers import LiveLLM  # noqa: PLC0415 -- imports the web framework
 
         self.llm = LiveLLM(**self.fakellm_settings)
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.llm.stop()))
+        self.addCleanup(self.llm.stopped)
 
 
 class WithFakeLLMInMemory(_Cleaned):
