@@ -34,7 +34,7 @@ from fakellm.scenarios.words import Conditions, RuleMaker, Test
 from fakellm.timing.tokens import tokenizer
 from fakellm.web.api import Api
 from fakellm.web.connections import Connections
-from fakellm.web.control import Control
+from fakellm.web.control import Control, Over
 from fakellm.web.site import FakeSite
 
 _CLOSING_TAKES_AT_MOST_SECONDS = 1.0
@@ -107,11 +107,14 @@ class FakeLLM(MultiService):
             lingering=self._lingering,
             door=self._door,
             control=Control(
-                clock=self.clock,
-                gates=self._engine.gates,
+                Over(
+                    config=self.config,
+                    clock=self.clock,
+                    engine=self._engine,
+                    library=self._library,
+                ),
                 turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
                 in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
-                max_body=self.config.max_body,
             ),
         )
         self.resource: IResource = api.resource()

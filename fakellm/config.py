@@ -35,6 +35,7 @@ _QUANTITY = re.compile(r"([0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})\s*([A-Za-
 _NUMBER = re.compile(
     r"\+?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})(e[+-]?[0-9]{1,3})?", re.IGNORECASE
 )
+_TOKEN = re.compile(r"[!-~]{0,1000}")
 _BYTES = {
     "": 1,
     "b": 1,
@@ -259,6 +260,23 @@ def maybe(kind: Kind, shown_when_none: str) -> Kind:
     )
 
 
+def token() -> Kind:
+    """A secret that can go in a header: printable ASCII without spaces, or nothing."""
+
+    def take(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError
+        if not _TOKEN.fullmatch(value.strip()):
+            raise ValueError
+        return value.strip()
+
+    return Kind(
+        expects="a token of printable ASCII characters without spaces",
+        take=take,
+        show=lambda value: "set" if value else "none",
+    )
+
+
 def one_number_of(*choices: int) -> Kind:
     """One number of a fixed few."""
     words = one_of(*map(str, choices))
@@ -394,6 +412,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             secret=True,
         ),
     ] = ()
+    control_token: Annotated[
+        str,
+        Setting(
+            help="Obey under /_fakellm/ only requests that carry this token, from any machine;"
+            " without it, any from this machine.",
+            kind=token(),
+            secret=True,
+        ),
+    ] = ""
     answer: Annotated[
         str, Setting(help="Answer with this text where nothing else decides.", kind=text())
     ] = "hello world"
@@ -694,7 +721,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self) -> dict[str, Any]:
         """Every setting by name, as it may be shown to anybody: the secret ones masked."""
         return {
-            setting.name: tuple("***" for _ in getattr(self, setting.name))
+            setting.name: _masked(getattr(self, setting.name))
             if setting.secret
             else getattr(self, setting.name)
             for setting in SETTINGS
@@ -705,6 +732,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return list(self.shown().items())
+
+
+def _masked(secret: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if isinstance(secret, str):
+        return "***" if secret else ""
+    return tuple("***" for _ in secret)
 
 
 def declared(config: type[msgspec.Struct]) -> Iterable[Setting]:

@@ -39,6 +39,10 @@ class Recent(Generic[_Key, _Value]):
         if len(self._values) > self._at_most:
             self._values.popitem(last=False)
 
+    def of(self, session: str) -> dict[_Key, _Value]:
+        """All that is kept of a session, what was used last at the end."""
+        return {key: value for (owner, key), value in self._values.items() if owner == session}
+
     def forget(self, session: str) -> None:
         """Drop all keys of a session."""
         for found in [found for found in self._values if found[0] == session]:

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from fakellm.scenarios.sessions import DEFAULT_SESSION
+
 GATES_AT_MOST = 10_000
 """Gates that are remembered; of those where nobody waits the oldest go first."""
 
@@ -25,13 +27,15 @@ class Gate:
 
     Attributes:
         name: of the gate.
+        session: whose answers it holds.
         released: how many answers were let through it.
         left: how many clients went while their answer waited.
         aborted: how many answers were broken off at it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, session: str = DEFAULT_SESSION) -> None:
         self.name = name
+        self.session = session
         self.released = 0
         self.left = 0
         self.aborted = 0
@@ -109,30 +113,36 @@ class Gate:
 
 
 class Gates:
-    """The gates of a server; one comes to be when it is first named."""
+    """The gates of a server, each session's by themselves; one comes to be when it is first named."""
 
     def __init__(self) -> None:
-        self._gates: OrderedDict[str, Gate] = OrderedDict()
+        self._gates: OrderedDict[tuple[str, str], Gate] = OrderedDict()
 
-    def names(self) -> list[str]:
-        """The gates that there have been, in order."""
-        return list(self._gates)
+    def names(self, session: str = DEFAULT_SESSION) -> list[str]:
+        """The gates that a session has had, in order."""
+        return [gate.name for gate in self.all(session)]
 
-    def all(self) -> Iterable[Gate]:
-        """Them themselves."""
-        return list(self._gates.values())
+    def all(self, session: str | None = None) -> Iterable[Gate]:
+        """Them themselves: those of a session, or of all."""
+        return [gate for gate in self._gates.values() if session in {None, gate.session}]
 
-    def gate(self, name: str) -> Gate:
+    def gate(self, name: str, session: str = DEFAULT_SESSION) -> Gate:
         """The gate of a name."""
-        gate = self._gates.get(name)
+        gate = self._gates.get((session, name))
         if gate is None:
-            gate = self._gates[name] = Gate(name)
+            gate = self._gates[session, name] = Gate(name, session)
             if len(self._gates) > GATES_AT_MOST:
                 self._forget_one(but=gate)
         return gate
 
+    def forget(self, session: str) -> None:
+        """Drop the gates of a session; answers that wait at them are broken off."""
+        for gate in self.all(session):
+            self._gates.pop((session, gate.name), None)
+            gate.abort()
+
     def _forget_one(self, but: Gate) -> None:
-        for name, gate in self._gates.items():
+        for key, gate in self._gates.items():
             if gate is not but and not gate.awaited:
-                del self._gates[name]
+                del self._gates[key]
                 return

@@ -223,6 +223,13 @@ class Limits:
             _standings(bucket for bucket, *_ in under),
         )
 
+    def forget(self, session: str) -> None:
+        """Let a session start with full buckets; answers that run are not counted any more."""
+        session = _short(session)
+        for buckets in self._buckets.values():
+            for place in [place for place in buckets if place[0] == session]:
+                del buckets[place]
+
 
 def _microseconds(now: float) -> int:
     return int(now * MICROSECONDS)

@@ -89,6 +89,10 @@ class Troubles:
         )
         return (*holds, *applying)
 
+    def forget(self, session: str) -> None:
+        """Let a session start afresh."""
+        self._chooser.forget(session)
+
     def note(self, name: str) -> None:
         """Count a fault that strikes; a gate is none."""
         if name != GATE:

@@ -2,7 +2,8 @@
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -22,12 +23,16 @@ from fakellm.scenarios.matching import Failed
 from fakellm.scenarios.parts import BadReply
 from fakellm.scenarios.replies import Recipe, ReplyFailed
 from fakellm.scenarios.rules import CompiledRule, FunctionRecipe
-from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory
+from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory, RuleKey
 from fakellm.scenarios.speaking import Occasion, Speaking, Surroundings
 from fakellm.scenarios.templates import Template, TemplateFailed, compile_template
 
 FAULT_HEADER = "x-fakellm-fault"
 """The header that asks for a fault, whose attempts count; in lower case."""
+
+
+COUNTED_AT_MOST = 100_000
+"""Rules whose answers are counted; of those that are gone, too, as they may come back."""
 
 
 class BookSettings(Struct, frozen=True, kw_only=True):
@@ -93,8 +98,25 @@ class Explanation(Struct, frozen=True, kw_only=True):
     rule: CompiledRule | None
 
 
+class _Shelf:
+    """Rules in the order in which they are tried, and what tells which of them are worth it."""
+
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        # a stable sort: those of one priority stay in the order of reading
+        self.rules: Sequence[CompiledRule] = sorted(rules, key=lambda rule: -rule.priority)
+        self.index = RuleIndex([rule.matcher for rule in self.rules])
+        self.uses_attempts = any(rule.uses_attempts for rule in self.rules)
+
+    def candidates(self, facts: Facts) -> Iterator[CompiledRule]:
+        """Those worth trying, in order."""
+        return map(self.rules.__getitem__, self.index.candidates(facts))
+
+
 class Book:
     """Decides answers.
+
+    A session may have rules of its own: they are tried before all others, whatever the priorities
+    of those.
 
     Args:
         rules: in the order of reading; higher priorities go first, whatever the order.
@@ -102,7 +124,8 @@ class Book:
         surroundings: what replies are made with.
 
     Attributes:
-        rules: in the order in which they are tried.
+        rules: in the order in which they are tried; those of sessions are not among them.
+        counts: how often each rule has answered, in all sessions, by its key.
     """
 
     def __init__(
@@ -114,21 +137,56 @@ class Book:
     ) -> None:
         self._log = Logger()
         self._memory = Memory()
+        self._own: dict[str, _Shelf] = {}
+        self.counts: dict[RuleKey, int] = {}
         self._surroundings = surroundings
         self.replace(rules, settings=settings)
 
     def replace(self, rules: Iterable[CompiledRule], *, settings: BookSettings) -> None:
         """Have other rules from now on; what is remembered is kept, by the keys of rules."""
-        # a stable sort: those of one priority stay in the order of reading
-        self.rules: Sequence[CompiledRule] = sorted(rules, key=lambda rule: -rule.priority)
+        self._shared = _Shelf(rules)
+        self.rules = self._shared.rules
         self._settings = settings
-        self._index = RuleIndex([rule.matcher for rule in self.rules])
         self._conversation: Template | None = None
-        self._uses_attempts = settings.uses_attempts
-        self._uses_attempts |= any(rule.uses_attempts for rule in self.rules)
+        self._uses_attempts = settings.uses_attempts or self._shared.uses_attempts
         if settings.conversation is not None:
             self._conversation = compile_template(settings.conversation)
             self._uses_attempts |= "attempt" in settings.conversation
+
+    def replace_own(self, session: str, rules: Iterable[CompiledRule]) -> None:
+        """Have other rules of a session's own from now on; what is remembered is kept."""
+        own = _Shelf(rules)
+        if own.rules:
+            self._own[session] = own
+        else:
+            self._own.pop(session, None)
+
+    def rules_for(self, session: str) -> Sequence[CompiledRule]:
+        """All the rules of a session, its own first, in the order in which they are tried."""
+        own = self._own.get(session)
+        return self.rules if own is None else [*own.rules, *self.rules]
+
+    def states(self, session: str) -> Mapping[str, str]:
+        """The states that the conversations of a session are in, by conversation."""
+        return self._memory.states.of(session)
+
+    def set_state(self, session: str, state: str, conversation: str = "") -> None:
+        """Put a conversation of a session in a state."""
+        self._memory.states.set(session, conversation, state)
+
+    def answered(self, session: str, rule: CompiledRule) -> int:
+        """How often a rule has answered in a session, as far as that is remembered."""
+        return self._memory.answered.of(session).get(rule.key, 0)
+
+    def reset(self) -> None:
+        """Let all sessions start afresh, and count from nothing; the rules stay."""
+        self._memory = Memory()
+        self.counts.clear()
+
+    def _count(self, rule: CompiledRule) -> None:
+        self.counts[rule.key] = self.counts.get(rule.key, 0) + 1
+        if len(self.counts) > COUNTED_AT_MOST:
+            del self.counts[next(iter(self.counts))]
 
     def decide(
         self, prompt: Prompt, *, stamp: Stamp, now: float, session: str = DEFAULT_SESSION
@@ -155,8 +213,7 @@ class Book:
             return Decision(answer=answer, attempt=attempt)
         state = memory.states.get(session, conversation)
         facts = Facts(prompt, state=state, attempt=attempt)
-        for position in self._index.candidates(facts):
-            rule = self.rules[position]
+        for rule in self._candidates(facts, session):
             try:
                 groups = rule.matcher.match(facts)
             except Exception as error:  # noqa: BLE001 -- a condition of the user's may raise any
@@ -169,6 +226,7 @@ class Book:
             if chosen is None:
                 continue
             memory.answered.set(session, rule.key, answered + 1)
+            self._count(rule)
             if rule.set_state is not None:
                 memory.states.set(session, conversation, rule.set_state)
             number, recipe = chosen
@@ -186,7 +244,7 @@ class Book:
         """
         facts = Facts(prompt)
         misses: list[Miss] = []
-        for rule in self.rules:
+        for rule in self.rules_for(session):
             miss = self._miss(rule, facts, session)
             if miss is None:
                 return Explanation(misses=tuple(misses), rule=rule)
@@ -194,11 +252,24 @@ class Book:
         return Explanation(misses=tuple(misses), rule=None)
 
     def forget(self, session: str) -> None:
-        """Let a session start afresh."""
+        """Let a session start afresh; the rules of its own stay."""
         self._memory.forget(session)
 
+    def _candidates(self, facts: Facts, session: str) -> Iterator[CompiledRule]:
+        own = self._own.get(session)
+        shared = self._shared.candidates(facts)
+        return shared if own is None else chain(own.candidates(facts), shared)
+
+    def _counts_attempts(self, prompt: Prompt, session: str) -> bool:
+        own = self._own.get(session)
+        return (
+            self._uses_attempts
+            or FAULT_HEADER in prompt.received.headers
+            or (own is not None and own.uses_attempts)
+        )
+
     def _attempt(self, prompt: Prompt, session: str) -> int:
-        if not self._uses_attempts and FAULT_HEADER not in prompt.received.headers:
+        if not self._counts_attempts(prompt, session):
             return 1
         asked = hashlib.blake2b(msgspec.json.encode(prompt.messages), digest_size=16).digest()
         attempt = self._memory.attempts.get(session, asked) + 1
@@ -314,7 +385,8 @@ class Book:
 
     def _unmatched(self, facts: Facts, session: str) -> Failure:
         message = "No rule matches this request."
-        misses = (self._miss(rule, facts, session) for rule in self.rules if rule.written)
+        rules = self.rules_for(session)
+        misses = (self._miss(rule, facts, session) for rule in rules if rule.written)
         nearest = max(filter(None, misses), key=lambda miss: miss.held, default=None)
         if nearest is not None:  # the first of those of which most conditions hold
             message += f" The nearest is {nearest.rule.title}: {nearest}."

@@ -23,13 +23,14 @@ from fakellm.scenarios.files import (
     real_path,
     scenario_files,
 )
+from fakellm.scenarios.given import NO_FILES
 from fakellm.scenarios.lint import lint
 from fakellm.scenarios.loaded import Loaded, LoadedRule
 from fakellm.scenarios.mistakes import BadScenario, Mistake, Position, in_order
 from fakellm.scenarios.places import Place
 from fakellm.scenarios.scenario import read_reply, read_scenario
 from fakellm.scenarios.yaml_text import read_yaml
-from fakellm.timing.choice import unknown_profile
+from fakellm.timing.choice import Profile, unknown_profile
 
 __all__ = ["Loaded", "LoadedRule", "check_paths", "load_paths", "load_text"]
 
@@ -57,19 +58,26 @@ def load_paths(paths: Sequence[str | Path]) -> Loaded:
     return reading.loaded()
 
 
-def load_text(text: str, *, name: str = "<text>", folder: Path) -> Loaded:
+def load_text(
+    text: str,
+    *,
+    name: str = "<text>",
+    folder: Path | None,
+    profiles: Mapping[str, Profile] | None = None,
+) -> Loaded:
     """Read the text of a scenario.
 
     Args:
         text: YAML.
         name: how mistakes call it.
-        folder: what its includes and files are relative to.
+        folder: what its includes and files are relative to; without it, the text may name none.
+        profiles: what it may name beside its own.
 
     Raises:
         BadScenario: something is wrong; it has every mistake.
     """
-    reading = _Reading()
-    reading.tell(reading.text(text, name, folder))
+    reading = _Reading(profiles, files=folder is not None)
+    reading.tell(reading.text(text, name, folder or Path()))
     return reading.loaded()
 
 
@@ -85,9 +93,18 @@ def check_paths(paths: Sequence[str | Path]) -> list[Mistake]:
 
 
 class _Reading:
-    """Everything that one call reads."""
+    """Everything that one call reads.
 
-    def __init__(self) -> None:
+    Args:
+        profiles: that may be named though nothing that is read has them.
+        files: whether what is read may name files.
+    """
+
+    def __init__(
+        self, profiles: Mapping[str, Profile] | None = None, *, files: bool = True
+    ) -> None:
+        self._profiles_known = profiles or {}
+        self._files_allowed = files
         self._settings = schema.Settings()
         self._rules: list[LoadedRule] = []
         self._files: list[Path] = []
@@ -160,6 +177,9 @@ class _Reading:
         )
         self._profiles_named.extend(found.named)
         for include, position in found.includes:
+            if not self._files_allowed:
+                place.complain(position, NO_FILES)
+                continue
             path = folder / include
             self.path(path, partial(_blame_there, place, position, path))
         self._rules.extend(found.rules)
@@ -202,6 +222,9 @@ class _Reading:
         return None
 
     def _check_reply_file(self, place: Place, folder: Path, file: str, position: Position) -> None:
+        if not self._files_allowed:
+            place.complain(position, NO_FILES)
+            return
         path = folder / file
         name = real_path(path)
         blame = partial(_blame_there, place, position, path)
@@ -227,7 +250,7 @@ class _Reading:
         return reply
 
     def _unknown_profiles(self) -> Iterable[Mistake]:
-        profiles = self._settings.profiles or {}
+        profiles = {**self._profiles_known, **(self._settings.profiles or {})}
         for each in self._profiles_named:
             if each.name not in profiles:
                 message = unknown_profile(each.name, profiles)
@@ -239,6 +262,8 @@ class _Reading:
         Raises:
             ValueError: it cannot be read.
         """
+        if not self._files_allowed:
+            raise ValueError(NO_FILES)
         path = folder / file
         name = real_path(path)
         if name not in self._samples:

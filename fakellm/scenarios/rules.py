@@ -1,7 +1,8 @@
 """Rules, compiled: conditions and replies that were written, in a file or in Python, made ready."""
 
+import hashlib
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -69,6 +70,8 @@ class CompiledRule:
     """A rule, ready to answer.
 
     Attributes:
+        rule: as it was written.
+        id: what others name it by; that of a rule of a file stays while its key does.
         key: what its memory is kept under.
         title: the rule as a person would speak of it: ``rule 'weather' (weather.yml:3)``.
         where: ``file:line``, or empty for one made in Python.
@@ -92,8 +95,11 @@ class CompiledRule:
         conduct: Conduct | None = None,
         written: bool = True,
         locate: Callable[[Path, int | None], str] | None = None,
+        name: str | None = None,
     ) -> None:
+        self.rule = rule
         self.key = key
+        self.id = _id(key) if name is None else name
         self.title = f"{title} ({where})" if where else title
         self.where = where
         self.priority = rule.priority
@@ -152,12 +158,16 @@ class CompiledRule:
 
 
 def compile_loaded(
-    rules: Iterable[LoadedRule], surroundings: Surroundings, *, written: bool = True
+    rules: Iterable[LoadedRule],
+    surroundings: Surroundings,
+    *,
+    written: bool = True,
+    reading: Hashable = None,
 ) -> list[CompiledRule]:
     """Compile the rules of files, which have been found to be in order.
 
     A rule is remembered by its name, so that its file can be edited while a sequence goes on; one
-    that has none by its place among its like.
+    that has none by its place among its like. What belongs to one ``reading`` is forgotten with it.
     """
     seen: dict[RuleKey, int] = {}
     numbers: dict[str, int] = {}
@@ -169,7 +179,7 @@ def compile_loaded(
         compiled.append(
             CompiledRule(
                 loaded.rule,
-                key=(*name, seen[name]),
+                key=(*name, seen[name]) if reading is None else (*name, seen[name], reading),
                 title=_title(loaded.rule, number),
                 where=f"{loaded.file}:{loaded.line}",
                 matcher=compile_when(loaded.rule.when),
@@ -192,6 +202,7 @@ def compile_made(
     surroundings: Surroundings,
     test: Test | None = None,
     functions: Mapping[int, ReplyFunction] | None = None,
+    name: str | None = None,
 ) -> CompiledRule:
     """Compile a rule made in Python, with functions for what a file has no words for.
 
@@ -201,6 +212,7 @@ def compile_made(
         surroundings: what the server lends to replies.
         test: a function of the prompt that has to hold as well.
         functions: those of its replies that a function gives, by their index.
+        name: its id; without it, one is made of the number.
 
     Raises:
         BadRule: a condition is wrong.
@@ -225,7 +237,12 @@ def compile_made(
             for index, reply in enumerate(_replies(rule))
         ],
         conduct=compile_conduct(rule, surroundings),
+        name=f"r{number}" if name is None else name,
     )
+
+
+def _id(key: RuleKey) -> str:
+    return "f" + hashlib.blake2b(repr(key).encode(), digest_size=5).hexdigest()
 
 
 def _title(rule: schema.Rule, number: int) -> str:

@@ -1,0 +1,124 @@
+"""The sessions that there are: made on first use, forgotten on request, when idle, or for room.
+
+What a session has is kept elsewhere, by whoever it belongs to; here it is only known who is there.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from fakellm.scenarios.sessions import DEFAULT_SESSION
+
+SESSIONS_AT_MOST = 10_000
+"""Sessions that are remembered; of those that have nothing to do the oldest go first."""
+
+IDLE_SECONDS = 3600.0
+"""A session that has asked nothing for so long is forgotten, unless it is the default one."""
+
+
+class SessionRecord(Struct, frozen=True, kw_only=True):
+    """A session: how many requests it has made, how many run, and for how long it has been idle."""
+
+    name: str
+    requests: int
+    running: int
+    idle: float
+
+
+class _Session:
+    __slots__ = ("name", "requests", "running", "used")
+
+    def __init__(self, name: str, now: float) -> None:
+        self.name = name
+        self.used = now
+        self.requests = 0
+        self.running = 0
+
+
+class Sessions:
+    """Who is there.
+
+    Args:
+        seconds: gives real time, whatever the time of answers.
+        forget: drops all that a session has.
+        at_most: how many are remembered.
+        idle: seconds after which one is forgotten.
+    """
+
+    def __init__(
+        self,
+        seconds: Callable[[], float],
+        forget: Callable[[str], object],
+        *,
+        at_most: int = SESSIONS_AT_MOST,
+        idle: float = IDLE_SECONDS,
+    ) -> None:
+        self._seconds = seconds
+        self._forget = forget
+        self._at_most = at_most
+        self._idle = idle
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()  # those used last come last
+
+    def all(self) -> list[SessionRecord]:
+        """Every session, those used last at the end."""
+        now = self._seconds()
+        return [
+            SessionRecord(
+                name=each.name,
+                requests=each.requests,
+                running=each.running,
+                idle=round(max(0.0, now - each.used), 3),
+            )
+            for each in self._sessions.values()
+        ]
+
+    def touch(self, name: str) -> None:
+        """A session is used, though not for a request: it gets a rule, say."""
+        now = self._seconds()
+        session = self._sessions.get(name)
+        if session is None:
+            session = self._sessions[name] = _Session(name, now)
+        session.used = now
+        self._sessions.move_to_end(name)
+        self._make_room(now, name)
+
+    def begin(self, name: str) -> None:
+        """A request of a session begins to be answered."""
+        self.touch(name)
+        session = self._sessions[name]
+        session.requests += 1
+        session.running += 1
+
+    def end(self, name: str) -> None:
+        """Its answer has ended."""
+        session = self._sessions.get(name)
+        if session is not None and session.running:
+            session.running -= 1
+
+    def drop(self, name: str) -> bool:
+        """Remember it no more; whether it was there."""
+        return self._sessions.pop(name, None) is not None
+
+    def _make_room(self, now: float, used: str) -> None:
+        while True:
+            oldest = next(iter(self._sessions.values()))
+            too_many = len(self._sessions) > self._at_most
+            if not too_many and now - oldest.used < self._idle:
+                return
+            if oldest.name == used:
+                return
+            if oldest.running or oldest.name == DEFAULT_SESSION:
+                # it is not idle; looked at again when those that are before it now have gone
+                oldest.used = now
+                self._sessions.move_to_end(oldest.name)
+                self._sessions.move_to_end(used)
+                if too_many and not any(map(self._may_go, self._sessions.values())):
+                    return
+                continue
+            self._forget(oldest.name)
+            self.drop(oldest.name)
+
+    @staticmethod
+    def _may_go(session: _Session) -> bool:
+        return not session.running and session.name != DEFAULT_SESSION

@@ -1,0 +1,71 @@
+"""Joins the routes of the control API."""
+
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource
+
+from fakellm.config import Config
+from fakellm.engine.service import Engine
+from fakellm.scenarios.library import Library
+from fakellm.web.control.clock import ClockRoutes
+from fakellm.web.control.gates import GateRoutes, InTime
+from fakellm.web.control.openapi import OpenApiRoutes
+from fakellm.web.control.resource import Dispatcher
+from fakellm.web.control.routes import Route
+from fakellm.web.control.rules import RuleRoutes
+from fakellm.web.control.safety import Safety
+from fakellm.web.control.settings import SettingsRoutes
+
+
+class Over(Struct, frozen=True, kw_only=True):
+    """What is controlled.
+
+    Attributes:
+        config: the settings that the server was started with.
+        clock: whose time answers are on; it is advanced if it is a `twisted.internet.task.Clock`.
+        engine: answers.
+        library: has the rules.
+    """
+
+    config: Config
+    clock: IReactorTime
+    engine: Engine
+    library: Library
+
+
+class Control:
+    """One server's control API.
+
+    Args:
+        over: what is controlled.
+        turned: waits until the reactor has written what can be written now.
+        in_time: waits for a Deferred, but no more than so many real seconds; whether it fired.
+    """
+
+    def __init__(
+        self,
+        over: Over,
+        *,
+        turned: Callable[[], Awaitable[None]],
+        in_time: InTime,
+    ) -> None:
+        engine = over.engine
+        routes: list[Route] = [
+            *ClockRoutes(over.clock).routes(),
+            *GateRoutes(engine.gates, in_time).routes(),
+            *RuleRoutes(over.library).routes(),
+            *SettingsRoutes(over.config).routes(),
+        ]
+        routes += OpenApiRoutes(routes).routes()
+        self._dispatcher = Dispatcher(
+            routes,
+            safety=Safety(over.config.control_token),
+            turned=turned,
+            max_body=over.config.max_body,
+        )
+
+    def resource(self) -> IResource:
+        """The way in, for all whose path begins with `PREFIX`."""
+        return self._dispatcher.resource()
