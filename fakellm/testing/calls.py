@@ -4,22 +4,28 @@ Pure: how a call gets to the server is the business of the clients, synchronous 
 which so have the same words. Each function is one route of ``/_fakellm/openapi.json``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
 
+from fakellm.faults.spec import FaultItem
 from fakellm.scenarios import schema
 from fakellm.testing.documents import (
     Deleted,
+    Faults,
     Gates,
     GateState,
+    Limits,
+    LimitState,
+    OrderedFaults,
     Rules,
     RuleState,
     ScenarioPut,
     SettingsShown,
+    States,
     Time,
 )
 from fakellm.testing.errors import BadScenarioText, ControlError, NotVerified, Unreachable
@@ -274,3 +280,67 @@ def settings() -> Call[dict[str, Any]]:
 def deleted(body: bytes) -> int:
     """How many were deleted."""
     return msgspec.json.decode(body, type=Deleted).deleted
+
+
+def openapi() -> Call[dict[str, Any]]:
+    """The description of the control API, of OpenAPI 3.1."""
+    return call("GET", "openapi.json", read=json_as(dict[str, Any]))
+
+
+# -- faults, limits, states
+
+
+def order_faults(
+    session: str | None, faults: Sequence[FaultItem], requests: int | None
+) -> Call[OrderedFaults]:
+    """Have faults strike, together, the next so many requests; ``None`` is all of them."""
+    return call(
+        "POST",
+        "faults",
+        query={"session": session},
+        body={"faults": tuple(faults), "requests": requests},
+        read=json_as(OrderedFaults),
+    )
+
+
+def faults(session: str | None) -> Call[Faults]:
+    """The faults that are to come, and how often each has struck."""
+    return call("GET", "faults", query={"session": session}, read=json_as(Faults))
+
+
+def delete_faults(session: str | None, id: str | None = None) -> Call[int]:  # noqa: A002
+    """Delete the faults that are to come: some, or those of a session, or all."""
+    if id is not None:
+        return call("DELETE", "faults", id, read=deleted)
+    return call("DELETE", "faults", query={"session": session}, read=deleted)
+
+
+def limits(session: str | None) -> Call[list[LimitState]]:
+    """How clients stand with the limits."""
+    return call(
+        "GET",
+        "limits",
+        query={"session": session},
+        read=lambda body: msgspec.json.decode(body, type=Limits).limits,
+    )
+
+
+def reset_limits(session: str | None) -> Call[int]:
+    """Forget what was counted."""
+    return call("DELETE", "limits", query={"session": session}, read=deleted)
+
+
+def states(session: str | None) -> Call[States]:
+    """The states of a session."""
+    return call("GET", "state", query={"session": session}, read=json_as(States))
+
+
+def set_state(session: str | None, state: str, conversation: str) -> Call[States]:
+    """Set the state of a conversation."""
+    return call(
+        "PUT",
+        "state",
+        query={"session": session},
+        body={"state": state, "conversation": conversation},
+        read=json_as(States),
+    )

@@ -1,18 +1,28 @@
 """What steers a server and tells what it was asked: `Client`, whose methods block."""
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack
 
+from fakellm.faults.spec import FaultItem
 from fakellm.scenarios import schema
-from fakellm.scenarios.rules import ReplyFunction
-from fakellm.scenarios.words import Conditions, RuleMaker, Test, checked
+from fakellm.scenarios.words import Conditions, Test
 from fakellm.testing import calls
 from fakellm.testing.calls import Call
-from fakellm.testing.documents import GateState, RuleState, ScenarioPut, Source, Time
+from fakellm.testing.documents import (
+    Faults,
+    GateState,
+    LimitState,
+    OrderedFaults,
+    RuleState,
+    ScenarioPut,
+    Source,
+    States,
+    Time,
+)
 from fakellm.testing.environment import SESSION_KEY, variables
-from fakellm.testing.errors import NO_FUNCTIONS, BadScenarioText
+from fakellm.testing.errors import BadScenarioText
+from fakellm.testing.rulemaking import Remove, SendingRuleMaker, conditions_of
 from fakellm.testing.transports import HTTPTransport, Transport
 
 T = TypeVar("T")
@@ -156,7 +166,9 @@ class Client:
 
     # -- rules
 
-    def when(self, test: Test | None = None, /, **conditions: Unpack[Conditions]) -> RuleMaker:
+    def when(
+        self, test: Test | None = None, /, **conditions: Unpack[Conditions]
+    ) -> SendingRuleMaker[Remove]:
         """Begin a rule, which comes before those of files, with the words of `fakellm.FakeLLM`.
 
         ``llm.when(user=contains("hello"), step=1).reply(text("Hi"))``: by name the conditions that
@@ -166,17 +178,12 @@ class Client:
             TypeError: a condition has a name that none has, or a value that none takes, or is a
                 function, which the server's process cannot call.
         """
-        if test is not None:
-            raise TypeError(NO_FUNCTIONS)
-        return RuleMaker(self._add, checked(conditions, schema.When, "when"), None)
 
-    def _add(
-        self, rule: schema.Rule, _: Test | None, functions: Mapping[int, ReplyFunction]
-    ) -> Callable[[], None]:
-        if functions:
-            raise TypeError(NO_FUNCTIONS)
-        added = self.add(rule)
-        return lambda: self.delete_rule(added.id)
+        def send(rule: schema.Rule) -> Remove:
+            added = self.add(rule)
+            return lambda: self.delete_rule(added.id)
+
+        return SendingRuleMaker(send, conditions_of(test, conditions))
 
     def add(self, rule: schema.Rule) -> RuleState:
         """Add a rule, after those added before it."""
@@ -247,9 +254,68 @@ class Client:
         """Delete the scenario that was put; how many there were: 0 or 1."""
         return self.call(calls.delete_scenario(self.session))
 
+    # -- faults, limits, states
+
+    def fault(self, *faults: FaultItem, requests: int | None = 1) -> OrderedFaults:
+        """Have something go wrong in the next request: ``llm.fault("reset after 3")``.
+
+        Args:
+            *faults: in short, or made by `fakellm.fault`; they strike together.
+            requests: for how many requests; ``None`` is all until it is deleted.
+
+        Raises:
+            BadScenarioText: one is no fault.
+        """
+        return self.call(calls.order_faults(self.session, faults, requests))
+
+    @property
+    def faults(self) -> Faults:
+        """The faults that are to come, and how often each has struck."""
+        return self.call(calls.faults(self.session))
+
+    def delete_faults(self, id: str | None = None) -> int:  # noqa: A002 -- its name
+        """Delete faults that are to come, or all of them; how many they were.
+
+        Raises:
+            ControlError: there are none of this id (404).
+        """
+        return self.call(calls.delete_faults(self.session, id))
+
+    @property
+    def limits(self) -> list[LimitState]:
+        """How clients stand with the limits of requests and tokens."""
+        return self.call(calls.limits(self.session))
+
+    def reset_limits(self) -> int:
+        """Forget what was counted; of how many clients, of each limit."""
+        return self.call(calls.reset_limits(self.session))
+
+    @property
+    def state(self) -> str:
+        """The state of the session, as rules with ``set_state`` and ``state`` know it."""
+        return self.states.state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self.set_state(state)
+
+    @property
+    def states(self) -> States:
+        """The states of the session's conversations."""
+        return self.call(calls.states(self.session))
+
+    def set_state(self, state: str, conversation: str = "") -> States:
+        """Set the state of a conversation, where the setting ``conversation`` names them."""
+        return self.call(calls.set_state(self.session, state, conversation))
+
     # -- the server
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the server was started with, secrets masked."""
         return self.call(calls.settings())
+
+    @property
+    def openapi(self) -> dict[str, Any]:
+        """The description of the control API, of OpenAPI 3.1."""
+        return self.call(calls.openapi())

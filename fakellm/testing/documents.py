@@ -108,3 +108,68 @@ class SettingsShown(Struct, frozen=True, kw_only=True):
     """The settings by name, secrets masked."""
 
     settings: dict[str, Any]
+
+
+class OrderedFaults(Struct, frozen=True, kw_only=True):
+    """Faults that strike the next requests.
+
+    Attributes:
+        id: what they are deleted by.
+        faults: as they were written.
+        session: whose requests they are for; ``None`` is anybody's.
+        left: how many requests they are still for; ``None`` is all.
+        taken: how many requests they were for so far.
+    """
+
+    id: str
+    faults: list[Any]
+    session: str | None = None
+    left: int | None = None
+    taken: int = 0
+
+
+class Faults(Struct, frozen=True, kw_only=True):
+    """Faults that are to come, in order, and how often each has struck, by its name."""
+
+    faults: list[OrderedFaults]
+    struck: dict[str, int]
+
+
+class States(Struct, frozen=True, kw_only=True):
+    """The states of a session: ``state`` where conversations have no names, and by their names."""
+
+    session: str
+    state: str
+    conversations: dict[str, str]
+
+
+class LimitState(Struct, frozen=True, kw_only=True):
+    """How those stand who share a limit.
+
+    Attributes:
+        unit: what is counted, such as ``requests``.
+        limit: how many units there are.
+        window: the seconds in which they come back; ``None`` where they do not by themselves.
+        session: whose they are.
+        key: the API key they are counted for, masked but for its end; ``None`` where for all.
+        model: likewise.
+        remaining: units left.
+        reset: seconds until all are back; ``None`` where they do not come back by themselves.
+        running: answers under way.
+    """
+
+    unit: str
+    limit: int
+    window: float | None
+    session: str
+    key: str | None
+    model: str | None
+    remaining: int
+    reset: float | None
+    running: int = 0
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How clients stand with limits."""
+
+    limits: list[LimitState]

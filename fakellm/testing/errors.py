@@ -6,11 +6,6 @@ import msgspec
 
 from fakellm.testing.documents import Mistake
 
-NO_FUNCTIONS = (
-    "a function cannot go to the server, which may be another process; one in this process takes"
-    " it: llm.server.when(...)"
-)
-
 
 class ControlError(Exception):
     """The server did not do what it was asked to do.
