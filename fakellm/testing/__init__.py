@@ -6,28 +6,52 @@ Nothing of ours imports it, and importing it installs no reactor; names come on 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fakellm.testing.async_client import AsyncClient
     from fakellm.testing.client import Client
-    from fakellm.testing.errors import ControlError, NotStarted, NotVerified, Unreachable
+    from fakellm.testing.errors import (
+        BadScenarioText,
+        ControlError,
+        NotStarted,
+        NotVerified,
+        Unreachable,
+    )
+    from fakellm.testing.loops import serving
     from fakellm.testing.processes import Running, running
+    from fakellm.testing.servers import LiveLLM, MemoryLLM
+    from fakellm.testing.trial import WithFakeLLM, WithFakeLLMInMemory
 
 _HOMES = {
+    "AsyncClient": "async_client",
+    "BadScenarioText": "errors",
     "Client": "client",
     "ControlError": "errors",
+    "LiveLLM": "servers",
+    "MemoryLLM": "servers",
     "NotStarted": "errors",
     "NotVerified": "errors",
     "Running": "processes",
     "Unreachable": "errors",
+    "WithFakeLLM": "trial",
+    "WithFakeLLMInMemory": "trial",
     "running": "processes",
+    "serving": "loops",
 }
 
 __all__ = [
+    "AsyncClient",
+    "BadScenarioText",
     "Client",
     "ControlError",
+    "LiveLLM",
+    "MemoryLLM",
     "NotStarted",
     "NotVerified",
     "Running",
     "Unreachable",
+    "WithFakeLLM",
+    "WithFakeLLMInMemory",
     "running",
+    "serving",
 ]
 
 

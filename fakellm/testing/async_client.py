@@ -8,10 +8,12 @@ from typing import Any
 
 from treq.client import HTTPClient
 from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
 
 from fakellm.testing import calls
 from fakellm.testing.calls import Call, T
 from fakellm.testing.documents import GateState
+from fakellm.testing.rulemaking import AsyncRemove, SendingRuleMaker, conditions_of
 from fakellm.testing.transports import TAKES_AT_MOST_SECONDS
 
 
@@ -110,8 +112,150 @@ class AsyncClient:
             call.method,
             self.url + call.path,
             data=call.body,
-            headers=calls.headers(self._token, call),
+            headers=Headers({n: [v] for n, v in calls.headers(self._token, call).items()}),
             timeout=call.waits + TAKES_AT_MOST_SECONDS,
         )
-        (content_type,) = response.headers.getRawHeaders("content-type", [""])[:1]
+        content_type = response.headers.getRawHeaders("content-type", [""])[0]
         return calls.answer_of(call, response.code, content_type, await response.content())
+
+    @property
+    def openai_url(self) -> str:
+        """What the SDKs of OpenAI take as their base URL."""
+        return f"{self.url}/v1"
+
+    @property
+    def api_key(self) -> str:
+        """What SDKs take as their API key; it names the session."""
+        return SESSION_KEY + (self.session or "default")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables of the environment that lead the vendors' SDKs to the server."""
+        return variables(self.url, self.api_key)
+
+    def in_session(self, session: str | None) -> "AsyncClient":
+        """The same server, for a session; ``None`` is the whole server."""
+        return AsyncClient(self.url, session=session, token=self._token, client=self._client)
+
+    # -- time and gates
+
+    async def clock(self) -> Time:
+        """The time of a virtual clock."""
+        return await self.call(calls.clock())
+
+    async def advance(
+        self, seconds: float | None = None, *, to: Literal["next", "idle"] | None = None
+    ) -> Time:
+        """Let time pass on a virtual clock: ``advance(1.5)``, ``advance(to="idle")``."""
+        return await self.call(calls.advance(seconds, to))
+
+    def gate(self, name: str) -> AsyncGate:
+        """A gate at which rules hold answers: see who waits there, and let them go on."""
+        return AsyncGate(self, name)
+
+    async def gates(self) -> list[GateState]:
+        """The gates that there have been."""
+        return await self.call(calls.gates(self.session))
+
+    # -- rules
+
+    def when(
+        self, test: Test | None = None, /, **conditions: Unpack[Conditions]
+    ) -> SendingRuleMaker[Coroutine[Any, Any, AsyncRemove]]:
+        """Begin a rule: ``remove = await llm.when(user="hello").reply("Hi")``.
+
+        What that gives removes the rule again: ``await remove()``.
+        """
+
+        async def send(rule: schema.Rule) -> AsyncRemove:
+            added = await self.add(rule)
+            return lambda: self.delete_rule(added.id)
+
+        return SendingRuleMaker(send, conditions_of(test, conditions))
+
+    async def add(self, rule: schema.Rule) -> RuleState:
+        """Add a rule, after those added before it."""
+        return await self.call(calls.add_rule(self.session, rule))
+
+    async def rules(self, source: Source | None = None) -> list[RuleState]:
+        """The rules in force, in the order of trying, and how often each has answered."""
+        return await self.call(calls.rules(self.session, source))
+
+    async def rule(self, id: str) -> RuleState:  # noqa: A002 -- its name
+        """One rule."""
+        return await self.call(calls.rule(self.session, id))
+
+    async def replace_rule(self, id: str, rule: schema.Rule) -> RuleState:  # noqa: A002
+        """Put a rule in the place of one that was added; its counts begin anew."""
+        return await self.call(calls.replace_rule(id, rule))
+
+    async def delete_rule(self, id: str) -> None:  # noqa: A002 -- its name
+        """Delete a rule that was added."""
+        await self.call(calls.delete_rule(id))
+
+    async def delete_rules(self) -> int:
+        """Delete all rules that were added; how many they were."""
+        return await self.call(calls.delete_rules(self.session))
+
+    async def put(self, scenario: str) -> ScenarioPut:
+        """Put a scenario, a whole text of YAML, in the place of the one that was put before."""
+        return await self.call(calls.put_scenario(self.session, scenario))
+
+    async def load(self, path: str | os.PathLike[str]) -> ScenarioPut:
+        """Put the scenario of a file."""
+        try:
+            return await self.put(Path(path).read_text(encoding="utf-8"))
+        except BadScenarioText as bad:
+            raise bad.of(str(path)) from None
+
+    async def scenario(self) -> str:
+        """The text of the scenario that was put."""
+        return await self.call(calls.scenario(self.session))
+
+    async def delete_scenario(self) -> int:
+        """Delete the scenario that was put; how many there were: 0 or 1."""
+        return await self.call(calls.delete_scenario(self.session))
+
+    # -- faults, limits, states
+
+    async def fault(self, *faults: FaultItem, requests: int | None = 1) -> OrderedFaults:
+        """Have something go wrong in the next so many requests, or in all."""
+        return await self.call(calls.order_faults(self.session, faults, requests))
+
+    async def faults(self) -> Faults:
+        """The faults that are to come, and how often each has struck."""
+        return await self.call(calls.faults(self.session))
+
+    async def delete_faults(self, id: str | None = None) -> int:  # noqa: A002 -- its name
+        """Delete faults that are to come, or all of them; how many they were."""
+        return await self.call(calls.delete_faults(self.session, id))
+
+    async def limits(self) -> list[LimitState]:
+        """How clients stand with the limits of requests and tokens."""
+        return await self.call(calls.limits(self.session))
+
+    async def reset_limits(self) -> int:
+        """Forget what was counted; of how many clients, of each limit."""
+        return await self.call(calls.reset_limits(self.session))
+
+    async def state(self) -> str:
+        """The state of the session, as rules with ``set_state`` and ``state`` know it."""
+        return (await self.states()).state
+
+    async def states(self) -> States:
+        """The states of the session's conversations."""
+        return await self.call(calls.states(self.session))
+
+    async def set_state(self, state: str, conversation: str = "") -> States:
+        """Set the state of a conversation, where the setting ``conversation`` names them."""
+        return await self.call(calls.set_state(self.session, state, conversation))
+
+    # -- the server
+
+    async def settings(self) -> dict[str, Any]:
+        """What the server was started with, secrets masked."""
+        return await self.call(calls.settings())
+
+    async def openapi(self) -> dict[str, Any]:
+        """The description of the control API, of OpenAPI 3.1."""
+        return await self.call(calls.openapi())

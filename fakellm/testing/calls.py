@@ -131,7 +131,7 @@ def json_as(type: Any) -> Callable[[bytes], Any]:  # noqa: A002 -- what it is
     return decoder.decode
 
 
-def headers(token: str | None, call: Call[Any]) -> dict[str, str]:
+def headers(token: str | None, call: Call[Any]) -> Mapping[str, str]:
     """The headers of a call."""
     found = {"Accept": "*/*"}
     if call.body:

@@ -1,6 +1,6 @@
-"""What a person needs to see of a server when a test has failed: what it was asked, and why it
-answered as it did.
+"""What a person needs to see of a server when a test has failed.
 
+What it was asked, which rule answered, or which one nearly did, and what that one missed.
 It must never raise: a report is no place for another failure.
 """
 

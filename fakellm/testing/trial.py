@@ -4,9 +4,10 @@ Mixins, to stand before trial's ``TestCase``; importing them installs no reactor
 """
 
 from collections.abc import Callable, Mapping
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import maybeDeferred
 
 if TYPE_CHECKING:
     from fakellm.testing.servers import LiveLLM, MemoryLLM
@@ -22,14 +23,13 @@ class _Cleaned:
         def addCleanup(self, function: Callable[..., Any], /) -> None: ...  # noqa: N802 -- trial's
 
     def setUp(self) -> Any:
-        """Make the server, when the other classes' are done."""
-        done = getattr(super(), "setUp", lambda: None)()
-        if isinstance(done, Deferred):
-            return done.addCallback(lambda _: self._make())
-        if hasattr(done, "__await__"):
-            return Deferred.fromCoroutine(done).addCallback(lambda _: self._make())
+        """Make the server, when the setting up of the other classes is done."""
+        others: Any = getattr(super(), "setUp", None)
+        done = None if others is None else others()
+        if isawaitable(done):
+            return maybeDeferred(lambda: done).addCallback(lambda _: self._make())
         self._make()
-        return done
+        return None
 
     def _make(self) -> None:
         raise NotImplementedError
