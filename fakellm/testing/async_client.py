@@ -4,15 +4,37 @@ It has the words of `fakellm.testing.client.Client`, for code that runs on Twist
 asyncio, await them on Twisted's reactor for it, or use `Client`, whose calls take a millisecond.
 """
 
-from typing import Any
+import os
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Literal, Unpack
 
 from treq.client import HTTPClient
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
+from fakellm.faults.spec import FaultItem
+from fakellm.journal.records import Figures, JournalEntry, Snapshot
+from fakellm.scenarios import schema
+from fakellm.scenarios.words import Conditions, Test
 from fakellm.testing import calls
 from fakellm.testing.calls import Call, T
-from fakellm.testing.documents import GateState
+from fakellm.testing.documents import (
+    Faults,
+    GateState,
+    LimitState,
+    OrderedFaults,
+    RuleState,
+    ScenarioPut,
+    Session,
+    Source,
+    States,
+    Time,
+    Verified,
+)
+from fakellm.testing.environment import SESSION_KEY, variables
+from fakellm.testing.errors import BadScenarioText
+from fakellm.testing.matching import Filters, Matching, match_of
 from fakellm.testing.rulemaking import AsyncRemove, SendingRuleMaker, conditions_of
 from fakellm.testing.transports import TAKES_AT_MOST_SECONDS
 
@@ -204,7 +226,7 @@ class AsyncClient:
     async def load(self, path: str | os.PathLike[str]) -> ScenarioPut:
         """Put the scenario of a file."""
         try:
-            return await self.put(Path(path).read_text(encoding="utf-8"))
+            return await self.put(Path(path).read_text(encoding="utf-8"))  # noqa: ASYNC240 -- small
         except BadScenarioText as bad:
             raise bad.of(str(path)) from None
 
@@ -249,6 +271,55 @@ class AsyncClient:
     async def set_state(self, state: str, conversation: str = "") -> States:
         """Set the state of a conversation, where the setting ``conversation`` names them."""
         return await self.call(calls.set_state(self.session, state, conversation))
+
+    # -- requests
+
+    async def requests(self) -> list[JournalEntry]:
+        """What was asked, and what became of it, the oldest first; what the journal still has.""""""
+        return await self.call(calls.request(id))
+
+    async def wait_for(
+        self, count: int = 1, *, timeout: float = 5.0, **match: Unpack[Matching]
+    ) -> list[JournalEntry]:
+        """Wait until so many requests match, for so many seconds of real time at most."""
+        return await self.call(calls.wait_for(self.session, match_of(match), count, timeout))
+
+    async def verify(
+        self,
+        *,
+        count: int | None = None,
+        at_least: int | None = None,
+        at_most: int | None = None,
+        in_order: Sequence[Matching] = (),
+        **match: Unpack[Matching],
+    ) -> Verified:
+        """See that requests have come: ``llm.verify(user=contains("hello"), count=2)``.
+
+        By name come the conditions of rules, and those of a match: ``status``, ``rule``, ...
+
+        Args:
+            count: exactly so many; without any number, at least one.
+            at_least: so many or more.
+            at_most: so many or fewer.
+            in_order: instead, a match for each of some requests in this order.
+            **match: what the requests have to be.
+
+        Raises:
+            NotVerified: they have not; an `AssertionError` that tells the nearest ones.
+        """"""
+        return await self.call(calls.snapshot(id))
+
+    async def snapshots(self, *, last: int = calls.ALL, **filters: Unpack[Filters]) -> list[Snapshot]:
+        """Requests with all that changes from run to run masked, the oldest first.""""""
+        return await self.call(calls.session(name))
+
+    async def drop(self) -> None:
+        """Forget the client's session and all it has; what waits at its gates is broken off."""
+        await self.call(calls.drop(self.session or "default"))
+
+    async def reset(self) -> list[str]:
+        """Let the session, or the whole server, start afresh; the sessions that do."""
+        return await self.call(calls.reset(self.session))
 
     # -- the server
 

@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from fakellm.faults.spec import FaultItem
+from fakellm.journal.matches import Match
+from fakellm.journal.records import Figures, JournalEntry, Snapshot
 from fakellm.scenarios import schema
 from fakellm.testing.documents import (
     Deleted,
@@ -21,16 +23,26 @@ from fakellm.testing.documents import (
     Limits,
     LimitState,
     OrderedFaults,
+    Requests,
+    Reset,
     Rules,
     RuleState,
     ScenarioPut,
+    Session,
+    Sessions,
     SettingsShown,
+    Snapshots,
     States,
     Time,
+    Verified,
 )
 from fakellm.testing.errors import BadScenarioText, ControlError, NotVerified, Unreachable
+from fakellm.testing.matching import match_of
 
 T = TypeVar("T")
+
+ALL = 10_000
+"""As many requests as are told at once."""
 
 PREFIX = "/_fakellm"
 JSON = "application/json"
@@ -120,8 +132,8 @@ def _problem(call: Call[T], status: int, content_type: str, body: bytes) -> Exce
 def _misses(document: Mapping[str, Any]) -> str:
     lines = [str(document.get("detail", "the requests are not as expected"))]
     for miss in document["misses"][:_MISSES_SHOWN]:
-        why = "; ".join(miss["failed"]) or "matches, in another place"
-        lines.append(f"  nearest: request {miss['id']}: {why}")
+        asked = f"{miss.get('endpoint') or 'request'} {miss.get('text', '')!r}"
+        lines.append(f"  nearest: {miss.get('number', '?')}. {asked}: {miss.get('failed')}")
     return "\n".join(lines)
 
 
@@ -344,3 +356,111 @@ def set_state(session: str | None, state: str, conversation: str) -> Call[States
         body={"state": state, "conversation": conversation},
         read=json_as(States),
     )
+
+
+# -- requests
+
+
+def requests(session: str | None, last: int, filters: Mapping[str, Any]) -> Call[Requests]:
+    """The last so many requests."""
+    query = {"session": session, "last": last, **filters}
+    return call("GET", "requests", query=query, read=json_as(Requests))
+
+
+def request(id: str) -> Call[JournalEntry]:  # noqa: A002 -- its name
+    """One request."""
+    return call("GET", "requests", id, read=json_as(JournalEntry))
+
+
+def delete_requests(session: str | None) -> Call[int]:
+    """Delete requests from the journal."""
+    return call("DELETE", "requests", query={"session": session}, read=deleted)
+
+
+def wait_for(
+    session: str | None, match: Match, count: int, timeout: float
+) -> Call[list[JournalEntry]]:
+    """Wait until so many requests match; those that came before count."""
+    return call(
+        "POST",
+        "requests",
+        "wait",
+        query={"session": session},
+        body={"match": match, "count": count, "timeout": timeout},
+        read=lambda body: msgspec.json.decode(body, type=Requests).requests,
+        waits=timeout,
+    )
+
+
+def snapshot(id: str) -> Call[Snapshot]:  # noqa: A002 -- its name
+    """A request with all that changes from run to run masked."""
+    return call("GET", "requests", id, "snapshot", read=json_as(Snapshot))
+
+
+def snapshots(session: str | None, last: int, filters: Mapping[str, Any]) -> Call[list[Snapshot]]:
+    """The last so many requests with all that changes from run to run masked."""
+    query = {"session": session, "last": last, **filters}
+    return call(
+        "GET",
+        "snapshot",
+        query=query,
+        read=lambda body: msgspec.json.decode(body, type=Snapshots).snapshots,
+    )
+
+
+def verify(
+    session: str | None,
+    match: Mapping[str, Any],
+    in_order: Sequence[Mapping[str, Any]],
+    numbers: Mapping[str, int | None],
+) -> Call[Verified]:
+    """Say whether so many requests match, or, instead, one for each of some matches, in order.
+
+    Raises:
+        TypeError: a condition has a name that none has, or a value that none takes.
+    """
+    body: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
+    if in_order:
+        body["in_order"] = [match_of(each) for each in in_order]
+    if match or not in_order:
+        body["match"] = match_of(match)
+    return call("POST", "verify", query={"session": session}, body=body, read=json_as(Verified))
+
+
+def journal() -> Call[Figures]:
+    """How full the journal is."""
+    return call(
+        "GET",
+        "requests",
+        query={"last": 0},
+        read=lambda body: msgspec.json.decode(body, type=Requests).journal,
+    )
+
+
+# -- sessions
+
+
+def sessions() -> Call[list[Session]]:
+    """The sessions that there are."""
+    return call(
+        "GET", "sessions", read=lambda body: msgspec.json.decode(body, type=Sessions).sessions
+    )
+
+
+def session(name: str) -> Call[Session]:
+    """One session."""
+    return call("GET", "sessions", name, read=json_as(Session))
+
+
+def drop(name: str) -> Call[list[str]]:
+    """Forget a session and all it has."""
+    return call("DELETE", "sessions", name, read=_reset)
+
+
+def reset(session: str | None) -> Call[list[str]]:
+    """Let a session, or the whole server, start afresh."""
+    return call("POST", "reset", query={"session": session}, body={}, read=_reset)
+
+
+def _reset(body: bytes) -> list[str]:
+    return msgspec.json.decode(body, type=Reset).sessions

@@ -1,10 +1,12 @@
 """What steers a server and tells what it was asked: `Client`, whose methods block."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack
 
 from fakellm.faults.spec import FaultItem
+from fakellm.journal.records import Figures, JournalEntry, Snapshot
 from fakellm.scenarios import schema
 from fakellm.scenarios.words import Conditions, Test
 from fakellm.testing import calls
@@ -16,12 +18,15 @@ from fakellm.testing.documents import (
     OrderedFaults,
     RuleState,
     ScenarioPut,
+    Session,
     Source,
     States,
     Time,
+    Verified,
 )
 from fakellm.testing.environment import SESSION_KEY, variables
 from fakellm.testing.errors import BadScenarioText
+from fakellm.testing.matching import Filters, Matching, match_of
 from fakellm.testing.rulemaking import Remove, SendingRuleMaker, conditions_of
 from fakellm.testing.transports import HTTPTransport, Transport
 
@@ -307,6 +312,118 @@ class Client:
     def set_state(self, state: str, conversation: str = "") -> States:
         """Set the state of a conversation, where the setting ``conversation`` names them."""
         return self.call(calls.set_state(self.session, state, conversation))
+
+    # -- requests
+
+    @property
+    def requests(self) -> list[JournalEntry]:
+        """What was asked, and what became of it, the oldest first; what the journal still has."""
+        return self.call(calls.requests(self.session, calls.ALL, {})).requests
+
+    def find(self, *, last: int = calls.ALL, **filters: Unpack[Filters]) -> list[JournalEntry]:
+        """The requests of a dialect, an endpoint, a model, a status, a rule, or with a text."""
+        return self.call(calls.requests(self.session, last, filters)).requests
+
+    def request(self, id: str) -> JournalEntry:  # noqa: A002 -- its name
+        """One request, by the id that its client was told (``x-request-id`` and its like).
+
+        Raises:
+            ControlError: there is none (404).
+        """
+        return self.call(calls.request(id))
+
+    def wait_for(
+        self, count: int = 1, *, timeout: float = 5.0, **match: Unpack[Matching]
+    ) -> list[JournalEntry]:
+        """Wait until so many requests match, for so many seconds of real time at most.
+
+        Those that came before count. By name come the conditions of rules, and those of a match:
+        ``status``, ``rule``, ``ended``, ...
+
+        Raises:
+            ControlError: they did not come (408).
+        """
+        return self.call(calls.wait_for(self.session, match_of(match), count, timeout))
+
+    def verify(
+        self,
+        *,
+        count: int | None = None,
+        at_least: int | None = None,
+        at_most: int | None = None,
+        in_order: Sequence[Matching] = (),
+        **match: Unpack[Matching],
+    ) -> Verified:
+        """See that requests have come: ``llm.verify(user=contains("hello"), count=2)``.
+
+        By name come the conditions of rules, and those of a match: ``status``, ``rule``, ...
+
+        Args:
+            count: exactly so many; without any number, at least one.
+            at_least: so many or more.
+            at_most: so many or fewer.
+            in_order: instead, a match for each of some requests in this order.
+            **match: what the requests have to be.
+
+        Raises:
+            NotVerified: they have not; an `AssertionError` that tells the nearest ones.
+        """
+        return self.call(
+            calls.verify(
+                self.session,
+                match,
+                in_order,
+                {"count": count, "at_least": at_least, "at_most": at_most},
+            )
+        )
+
+    def snapshot(self, id: str) -> Snapshot:  # noqa: A002 -- its name
+        """A request with all that changes from run to run masked, for golden files.
+
+        Raises:
+            ControlError: there is none (404).
+        """
+        return self.call(calls.snapshot(id))
+
+    def snapshots(self, *, last: int = calls.ALL, **filters: Unpack[Filters]) -> list[Snapshot]:
+        """Requests with all that changes from run to run masked, the oldest first."""
+        return self.call(calls.snapshots(self.session, last, filters))
+
+    def delete_requests(self) -> int:
+        """Delete what the journal has; how many there were."""
+        return self.call(calls.delete_requests(self.session))
+
+    @property
+    def journal(self) -> Figures:
+        """How full the server's journal is."""
+        return self.call(calls.journal())
+
+    # -- sessions
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The sessions that there are, those used last at the end."""
+        return self.call(calls.sessions())
+
+    def session_state(self, name: str) -> Session:
+        """One session.
+
+        Raises:
+            ControlError: there is none (404).
+        """
+        return self.call(calls.session(name))
+
+    def drop(self) -> None:
+        """Forget the client's session and all it has; what waits at its gates is broken off.
+
+        Raises:
+            ControlError: it has never been used (404).
+        """
+        self.call(calls.drop(self.session or "default"))
+
+    def reset(self) -> list[str]:
+        """Let the session, or the whole server, start afresh; the sessions that do."""
+        return self.call(calls.reset(self.session))
 
     # -- the server
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from fakellm.journal.records import Figures, JournalEntry, Snapshot
 from fakellm.scenarios import schema
 
 Source = Literal["added", "put", "python", "file", "built_in"]
@@ -173,3 +174,45 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How clients stand with limits."""
 
     limits: list[LimitState]
+
+
+class Requests(Struct, frozen=True, kw_only=True):
+    """Requests, the oldest first; how many there are, shown or not; how full the journal is."""
+
+    requests: list[JournalEntry]
+    count: int = 0
+    journal: Figures = Figures(entries=0, bytes=0, dropped=0, unwritten=0)
+
+
+class Snapshots(Struct, frozen=True, kw_only=True):
+    """Requests with all that changes from run to run masked, the oldest first."""
+
+    snapshots: list[Snapshot]
+
+
+class Verified(Struct, frozen=True, kw_only=True):
+    """It is as expected: how many requests match, and their ids."""
+
+    count: int
+    requests: list[str]
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """A session: how many requests it has made, how many run, seconds since the last."""
+
+    name: str
+    requests: int
+    running: int
+    idle: float
+
+
+class Sessions(Struct, frozen=True, kw_only=True):
+    """Sessions, those used last at the end."""
+
+    sessions: list[Session]
+
+
+class Reset(Struct, frozen=True, kw_only=True):
+    """The sessions that start afresh."""
+
+    sessions: list[str]
