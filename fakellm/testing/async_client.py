@@ -275,7 +275,17 @@ class AsyncClient:
     # -- requests
 
     async def requests(self) -> list[JournalEntry]:
-        """What was asked, and what became of it, the oldest first; what the journal still has.""""""
+        """What was asked, and what became of it, the oldest first; what the journal still has."""
+        return (await self.call(calls.requests(self.session, calls.ALL, {}))).requests
+
+    async def find(
+        self, *, last: int = calls.ALL, **filters: Unpack[Filters]
+    ) -> list[JournalEntry]:
+        """The requests of a dialect, an endpoint, a model, a status, a rule, or with a text."""
+        return (await self.call(calls.requests(self.session, last, filters))).requests
+
+    async def request(self, id: str) -> JournalEntry:  # noqa: A002 -- its name
+        """One request, by the id that its client was told (``x-request-id`` and its like)."""
         return await self.call(calls.request(id))
 
     async def wait_for(
@@ -293,24 +303,42 @@ class AsyncClient:
         in_order: Sequence[Matching] = (),
         **match: Unpack[Matching],
     ) -> Verified:
-        """See that requests have come: ``llm.verify(user=contains("hello"), count=2)``.
+        """See that requests have come: ``llm.verify(user=contains("hello"), count=2)``."""
+        return await self.call(
+            calls.verify(
+                self.session,
+                match,
+                in_order,
+                {"count": count, "at_least": at_least, "at_most": at_most},
+            )
+        )
 
-        By name come the conditions of rules, and those of a match: ``status``, ``rule``, ...
-
-        Args:
-            count: exactly so many; without any number, at least one.
-            at_least: so many or more.
-            at_most: so many or fewer.
-            in_order: instead, a match for each of some requests in this order.
-            **match: what the requests have to be.
-
-        Raises:
-            NotVerified: they have not; an `AssertionError` that tells the nearest ones.
-        """"""
+    async def snapshot(self, id: str) -> Snapshot:  # noqa: A002 -- its name
+        """A request with all that changes from run to run masked, for golden files."""
         return await self.call(calls.snapshot(id))
 
-    async def snapshots(self, *, last: int = calls.ALL, **filters: Unpack[Filters]) -> list[Snapshot]:
-        """Requests with all that changes from run to run masked, the oldest first.""""""
+    async def snapshots(
+        self, *, last: int = calls.ALL, **filters: Unpack[Filters]
+    ) -> list[Snapshot]:
+        """Requests with all that changes from run to run masked, the oldest first."""
+        return await self.call(calls.snapshots(self.session, last, filters))
+
+    async def delete_requests(self) -> int:
+        """Delete what the journal has; how many there were."""
+        return await self.call(calls.delete_requests(self.session))
+
+    async def journal(self) -> Figures:
+        """How full the server's journal is."""
+        return await self.call(calls.journal())
+
+    # -- sessions
+
+    async def sessions(self) -> list[Session]:
+        """The sessions that there are, those used last at the end."""
+        return await self.call(calls.sessions())
+
+    async def session_state(self, name: str) -> Session:
+        """One session."""
         return await self.call(calls.session(name))
 
     async def drop(self) -> None:
