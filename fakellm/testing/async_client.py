@@ -5,16 +5,21 @@ asyncio, await them on Twisted's reactor for it, or use `Client`, whose calls ta
 """
 
 import os
-from collections.abc import Coroutine, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from treq.client import HTTPClient
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
 from fakellm.faults.spec import FaultItem
-from fakellm.journal.records import Figures, JournalEntry, Snapshot
+from fakellm.journal.records import Figures, JournalEntry, JournalEvent, Snapshot
 from fakellm.scenarios import schema
 from fakellm.scenarios.words import Conditions, Test
 from fakellm.testing import calls
@@ -33,7 +38,8 @@ from fakellm.testing.documents import (
     Verified,
 )
 from fakellm.testing.environment import SESSION_KEY, variables
-from fakellm.testing.errors import BadScenarioText
+from fakellm.testing.errors import BadScenarioText, Unreachable
+from fakellm.testing.events import Feed, Kind
 from fakellm.testing.matching import Filters, Matching, match_of
 from fakellm.testing.rulemaking import AsyncRemove, SendingRuleMaker, conditions_of
 from fakellm.testing.transports import TAKES_AT_MOST_SECONDS
@@ -93,6 +99,72 @@ class AsyncGate:
         return await self._client.call(calls.abort(self._client.session, self.name))
 
 
+class AsyncEvents:
+    """The live feed, while an ``async with`` lasts: an iterator that waits for the next event.
+
+    Attributes:
+        dropped: how many events were not told, as nobody read them in time.
+    """
+
+    def __init__(self, begin: Callable[[], Awaitable[Any]]) -> None:
+        self._begin = begin
+        self._feed = Feed()
+        self._events: deque[JournalEvent] = deque()
+        self._reader = _Reader()
+
+    @property
+    def dropped(self) -> int:  # noqa: D102 -- see the class
+        return self._feed.dropped
+
+    async def __aenter__(self) -> Self:
+        response = await self._begin()
+        if response.code != HTTPStatus.OK:
+            raise Unreachable(f"there is no feed of events: {response.code}")
+        response.deliverBody(self._reader)
+        # a greeting: from now on, everything is told
+        self._events.extend(self._feed.take(await self._reader.pieces.get()))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._reader.leave()
+        await self._reader.left
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> JournalEvent:
+        while not self._events:
+            piece = await self._reader.pieces.get()
+            if not piece:
+                raise StopAsyncIteration
+            self._events.extend(self._feed.take(piece))
+        return self._events.popleft()
+
+
+class _Reader(Protocol):
+    """Reads a body; an empty piece is its end."""
+
+    def __init__(self) -> None:
+        self.pieces: DeferredQueue[bytes] = DeferredQueue()
+        self.left: Deferred[None] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 -- Twisted's name
+        self.pieces.put(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002, N802
+        self.pieces.put(b"")
+        if not self.left.called:
+            self.left.callback(None)
+
+    def leave(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+
+def _headers(found: Mapping[str, str]) -> Headers:
+    return Headers({name: [value] for name, value in found.items()})
+
+
 class AsyncClient:
     """Steers a server, and tells what it was asked; see `fakellm.testing.client.Client`.
 
@@ -128,17 +200,20 @@ class AsyncClient:
             ControlError: the server did not do it; the text says why.
             NotVerified: what was to be verified does not hold.
         """
-        if self._client is None:
-            self._client = http_client()
-        response = await self._client.request(
+        response = await self._asking().request(
             call.method,
             self.url + call.path,
             data=call.body,
-            headers=Headers({n: [v] for n, v in calls.headers(self._token, call).items()}),
+            headers=_headers(calls.headers(self._token, call.media_type if call.body else None)),
             timeout=call.waits + TAKES_AT_MOST_SECONDS,
         )
         content_type = response.headers.getRawHeaders("content-type", [""])[0]
         return calls.answer_of(call, response.code, content_type, await response.content())
+
+    def _asking(self) -> HTTPClient:
+        if self._client is None:
+            self._client = http_client()
+        return self._client
 
     @property
     def openai_url(self) -> str:
@@ -289,7 +364,11 @@ class AsyncClient:
         return await self.call(calls.request(id))
 
     async def wait_for(
-        self, count: int = 1, *, timeout: float = 5.0, **match: Unpack[Matching]
+        self,
+        count: int = 1,
+        *,
+        timeout: float = 5.0,  # noqa: ASYNC109 -- the server's
+        **match: Unpack[Matching],
     ) -> list[JournalEntry]:
         """Wait until so many requests match, for so many seconds of real time at most."""
         return await self.call(calls.wait_for(self.session, match_of(match), count, timeout))
@@ -330,6 +409,19 @@ class AsyncClient:
     async def journal(self) -> Figures:
         """How full the server's journal is."""
         return await self.call(calls.journal())
+
+    def events(self, kind: Kind | None = None) -> "AsyncEvents":
+        """Follow what happens: ``async with llm.events() as events: async for event in events``."""
+        path = calls.events_path(self.session, kind)
+        return AsyncEvents(
+            lambda: self._asking().get(
+                self.url + path, headers=_headers(calls.headers(self._token)), unbuffered=True
+            )
+        )
+
+    async def metrics(self) -> str:
+        """The figures of the whole server, as Prometheus reads them."""
+        return await self.call(calls.metrics())
 
     # -- sessions
 

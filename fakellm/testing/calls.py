@@ -143,11 +143,11 @@ def json_as(type: Any) -> Callable[[bytes], Any]:  # noqa: A002 -- what it is
     return decoder.decode
 
 
-def headers(token: str | None, call: Call[Any]) -> Mapping[str, str]:
-    """The headers of a call."""
+def headers(token: str | None, media_type: str | None = None) -> dict[str, str]:
+    """The headers of a call with a body of some media type, or none."""
     found = {"Accept": "*/*"}
-    if call.body:
-        found["Content-Type"] = call.media_type
+    if media_type is not None:
+        found["Content-Type"] = media_type
     if token is not None:
         found["Authorization"] = f"Bearer {token}"
     return found
@@ -464,3 +464,16 @@ def reset(session: str | None) -> Call[list[str]]:
 
 def _reset(body: bytes) -> list[str]:
     return msgspec.json.decode(body, type=Reset).sessions
+
+
+# -- watching
+
+
+def events_path(session: str | None, kind: str | None) -> str:
+    """Where the live feed is."""
+    return call("GET", "events", query={"session": session, "kind": kind}, read=bytes).path
+
+
+def metrics() -> Call[str]:
+    """The figures of the server, as Prometheus reads them."""
+    return Call(method="GET", path="/metrics", read=bytes.decode)

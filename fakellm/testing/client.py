@@ -1,12 +1,13 @@
 """What steers a server and tells what it was asked: `Client`, whose methods block."""
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 from fakellm.faults.spec import FaultItem
-from fakellm.journal.records import Figures, JournalEntry, Snapshot
+from fakellm.journal.records import Figures, JournalEntry, JournalEvent, Snapshot
 from fakellm.scenarios import schema
 from fakellm.scenarios.words import Conditions, Test
 from fakellm.testing import calls
@@ -26,6 +27,7 @@ from fakellm.testing.documents import (
 )
 from fakellm.testing.environment import SESSION_KEY, variables
 from fakellm.testing.errors import BadScenarioText
+from fakellm.testing.events import Feed, Kind
 from fakellm.testing.matching import Filters, Matching, match_of
 from fakellm.testing.rulemaking import Remove, SendingRuleMaker, conditions_of
 from fakellm.testing.transports import HTTPTransport, Transport
@@ -75,6 +77,40 @@ class Gate:
     def abort(self) -> GateState:
         """Break off the connections of the answers that wait there."""
         return self._client.call(calls.abort(self._client.session, self.name))
+
+
+class Events:
+    """The live feed, while a ``with`` lasts: an iterator that waits for the next event.
+
+    Attributes:
+        dropped: how many events were not told, as nobody read them in time.
+    """
+
+    def __init__(self, pieces: Callable[[], Generator[bytes, None, None]]) -> None:
+        self._begin = pieces
+        self._feed = Feed()
+        self._events: deque[JournalEvent] = deque()
+
+    @property
+    def dropped(self) -> int:  # noqa: D102 -- see the class
+        return self._feed.dropped
+
+    def __enter__(self) -> Self:
+        self._pieces = self._begin()
+        # a greeting: from now on, everything is told
+        self._events.extend(self._feed.take(next(self._pieces)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pieces.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> JournalEvent:
+        while not self._events:
+            self._events.extend(self._feed.take(next(self._pieces)))
+        return self._events.popleft()
 
 
 class Client:
@@ -135,7 +171,11 @@ class Client:
             Unreachable: there is no answer.
         """
         status, content_type, body = self._transport.send(
-            call.method, call.path, calls.headers(self._token, call), call.body, call.waits
+            call.method,
+            call.path,
+            calls.headers(self._token, call.media_type if call.body else None),
+            call.body,
+            call.waits,
         )
         return calls.answer_of(call, status, content_type, body)
 
@@ -397,6 +437,21 @@ class Client:
     def journal(self) -> Figures:
         """How full the server's journal is."""
         return self.call(calls.journal())
+
+    def events(self, kind: Kind | None = None) -> Events:
+        """Follow what happens to requests: ``with llm.events() as events: for event in events``.
+
+        Args:
+            kind: only when a request has come (``received``), or when its answer has ``ended``.
+        """
+        path = calls.events_path(self.session, kind)
+        headers = calls.headers(self._token)
+        return Events(lambda: self._transport.stream(path, headers))
+
+    @property
+    def metrics(self) -> str:
+        """The figures of the whole server, as Prometheus reads them."""
+        return self.call(calls.metrics())
 
     # -- sessions
 

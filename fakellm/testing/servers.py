@@ -15,7 +15,7 @@ from fakellm.engine.clock import VirtualClock
 from fakellm.testing.async_client import AsyncClient, http_client
 from fakellm.testing.calls import Call, T
 from fakellm.testing.client import Client
-from fakellm.testing.transports import MemoryTransport
+from fakellm.testing.memory import MemoryTransport
 
 IN_MEMORY_URL = "http://127.0.0.1"
 """Where servers in memory say they are."""

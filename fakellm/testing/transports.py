@@ -1,12 +1,12 @@
-"""The ways of a call of the control API to a server: over a socket, and in memory.
+"""The way of a call of the control API to a server: over a socket; another is in ``memory``.
 
-They block until the answer is there, and know nothing of what is asked.
+It blocks until the answer is there, and knows nothing of what is asked.
 """
 
 import contextlib
 import http.client
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Generator, Iterator, Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from fakellm.testing.errors import Unreachable
@@ -15,12 +15,6 @@ TAKES_AT_MOST_SECONDS = 30.0
 """How long an answer that nothing has to be waited for may take."""
 
 _PIECE_BYTES = 65536
-
-
-class Reply(Protocol):
-    """An answer whose body is read piece by piece."""
-
-    def read1(self, size: int) -> bytes: ...  # noqa: D102 -- as io.BufferedReader has it
 
 
 class Transport(Protocol):
@@ -35,7 +29,7 @@ class Transport(Protocol):
             Unreachable: there is no answer.
         """
 
-    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
+    def stream(self, path: str, headers: Mapping[str, str]) -> Generator[bytes, None, None]:
         """Get what has no end, piece by piece, until the iterator is closed.
 
         Raises:
@@ -69,7 +63,7 @@ class HTTPTransport:
         with self._asked(method, path, headers, body, waits + TAKES_AT_MOST_SECONDS) as response:
             return response.status, response.getheader("content-type", ""), response.read()
 
-    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
+    def stream(self, path: str, headers: Mapping[str, str]) -> Generator[bytes, None, None]:
         """Get what has no end; see `Transport`."""
         with self._asked("GET", path, headers, b"", None) as response:
             if response.status != http.client.OK:
@@ -93,61 +87,3 @@ class HTTPTransport:
                 yield connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 raise Unreachable(f"no answer at {self._url}: {error!r}") from error
-
-
-class MemoryTransport:
-    """To a server in this process, without a socket: what would have to be waited for fails.
-
-    Args:
-        client: a `treq.testing.StubTreq` of the server's resource.
-        url: what requests say it is at.
-    """
-
-    def __init__(self, client: Any, url: str) -> None:
-        self._client = client
-        self._url = url
-
-    def send(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes, waits: float
-    ) -> tuple[int, str, bytes]:
-        """Ask; see `Transport`."""
-        del waits  # nothing else happens meanwhile
-        asked = self._client.request(
-            method, self._url + path, data=body, headers=dict(headers), unbuffered=True
-        )
-        response = self._now(asked, method, path)
-        types = response.headers.getRawHeaders("content-type", [""])
-        return response.code, types[0], self._now(response.content(), method, path)
-
-    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
-        """Get what has no end, as far as it is there already."""
-        asked = self._client.request(
-            "GET", self._url + path, headers=dict(headers), unbuffered=True
-        )
-        response = self._now(asked, "GET", path)
-        pieces: list[bytes] = []
-        response.collect(pieces.append).addErrback(lambda _: None)
-        while True:
-            self.flush()
-            if not pieces:
-                raise RuntimeError("in memory nothing happens while a test waits for an event")
-            yield pieces.pop(0)
-
-    def flush(self) -> None:
-        """Deliver what was written."""
-        for _ in range(3):  # there, back, and what follows from it
-            self._client.flush()
-
-    def _now(self, deferred: Any, method: str, path: str) -> Any:
-        results: list[Any] = []
-        deferred.addBoth(results.append)
-        self.flush()
-        if not results:
-            deferred.cancel()
-            raise RuntimeError(
-                f"{method} {path} would have to be waited for, and in memory nothing happens"
-                " meanwhile: advance the clock first"
-            )
-        if hasattr(results[0], "raiseException"):
-            results[0].raiseException()
-        return results[0]
