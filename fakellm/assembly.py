@@ -1,7 +1,7 @@
 """The one place that joins the parts: settings and a reactor in, a service out."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal, Unpack
 
@@ -15,6 +15,7 @@ from twisted.web.resource import IResource
 import fakellm
 from fakellm.config import Config
 from fakellm.dialects import registry
+from fakellm.engine.beat import beat
 from fakellm.engine.clock import VirtualClock
 from fakellm.engine.door import Door
 from fakellm.engine.drain import drain
@@ -23,12 +24,16 @@ from fakellm.engine.gates import Gate
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.patience import in_time, turns, wait
 from fakellm.engine.service import Engine, Identity, Setup
+from fakellm.engine.sessions import SessionRecord
 from fakellm.engine.watching import Watching
 from fakellm.interfaces import ITokenizer
+from fakellm.journal.file import CallFromThread, JournalFile
+from fakellm.journal.journal import Bounds, Journal
 from fakellm.listening import Listening
 from fakellm.scenarios.course import Conducted
 from fakellm.scenarios.library import Library, Options
 from fakellm.scenarios.mistakes import BadScenario, Mistake
+from fakellm.scenarios.sessions import DEFAULT_SESSION
 from fakellm.scenarios.speaking import Surroundings
 from fakellm.scenarios.words import Conditions, RuleMaker, Test
 from fakellm.timing.tokens import tokenizer
@@ -95,10 +100,27 @@ class FakeLLM(MultiService):
             clock=self.clock,
             epoch=0.0 if clock is None else VIRTUAL_EPOCH,
             real=clock is None,
+            real_seconds=self._reactor.seconds,
         )
+        self._engine.forgetting.append(self._library.clear)
+        self._file: JournalFile | None = None
+        if self.config.journal is not None:
+            call = _from_threads(self._reactor)
+            self._file = self._engine.journal.sink = JournalFile(self.config.journal, call)
         self._lingering = Lingering(self._reactor)
         self._door = Door(self.clock, self._reactor)
         Service.setServiceParent(self._door, self)
+        self._control = Control(
+            Over(
+                config=self.config,
+                clock=self.clock,
+                engine=self._engine,
+                library=self._library,
+            ),
+            turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
+            in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
+            every=partial(beat, self._reactor),
+        )
         api = Api(
             self._engine,
             prefixes=self.config.prefix,
@@ -106,16 +128,7 @@ class FakeLLM(MultiService):
             about=_about(),
             lingering=self._lingering,
             door=self._door,
-            control=Control(
-                Over(
-                    config=self.config,
-                    clock=self.clock,
-                    engine=self._engine,
-                    library=self._library,
-                ),
-                turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
-                in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
-            ),
+            control=self._control,
         )
         self.resource: IResource = api.resource()
         site = FakeSite(
@@ -140,20 +153,49 @@ class FakeLLM(MultiService):
         """Where it listens, once started: base URLs without a path."""
         return self._listening.urls
 
-    def when(self, test: Test | None = None, /, **conditions: Unpack[Conditions]) -> RuleMaker:
+    @property
+    def journal(self) -> Journal:
+        """What came in, and what became of it."""
+        return self._engine.journal
+
+    def when(
+        self,
+        test: Test | None = None,
+        /,
+        *,
+        session: str | None = None,
+        **conditions: Unpack[Conditions],
+    ) -> RuleMaker:
         """Begin a rule in Python, which comes before those of files.
 
         ``llm.when(user=contains("hello"), step=1).reply(text("Hi"))``: by name the conditions that
-        a scenario file has, and, first, a function of the prompt that has to hold as well.
+        a scenario file has, and, first, a function of the prompt that has to hold as well. With a
+        ``session`` it is that one's own, and comes before all that hold for every session.
 
         Raises:
             TypeError: a condition has a name that none has, or a value that none takes.
         """
-        return self._library.when(test, **conditions)
+        if session is not None:
+            self._engine.sessions.touch(session)
+        return self._library.when(test, session=session, **conditions)
 
-    def gate(self, name: str) -> Gate:
+    def gate(self, name: str, session: str = DEFAULT_SESSION) -> Gate:
         """A gate at which rules hold answers: see who waits there, and let them go on."""
-        return self._engine.gates.gate(name)
+        return self._engine.gates.gate(name, session)
+
+    def sessions(self) -> list[SessionRecord]:
+        """The sessions that there are."""
+        return self._engine.sessions.all()
+
+    def forget(self, session: str) -> bool:
+        """Drop all that a session has: rules, positions, states, gates, limits and journal.
+
+        Answers that run go on, but for those that wait at a gate, which are broken off.
+
+        Returns:
+            Whether there was such a session.
+        """
+        return self._engine.forget(session)
 
     def reload(self) -> bool:
         """Read the scenario files again; running answers go on as they are.
@@ -184,6 +226,12 @@ class FakeLLM(MultiService):
             tell = self._log.error if mistake.severity == "error" else self._log.warn
             tell("{mistake}", mistake=str(mistake))
 
+    def startService(self) -> None:  # noqa: N802 -- IService's name
+        """Start what is behind the sockets."""
+        if self._file is not None:
+            self._file.start()
+        MultiService.startService(self)
+
     def stopService(self) -> Deferred[None]:  # noqa: N802 -- IService's name
         """Stop listening, let running answers end for ``grace`` seconds, break the rest off."""
         return Deferred.fromCoroutine(self._stop())
@@ -193,9 +241,12 @@ class FakeLLM(MultiService):
         cut = await drain(self._engine, self._reactor, self.config.grace)
         if cut:
             self._log.warn("{cut} running answers were broken off", cut=cut)
+        self._control.close()
         self._lingering.hurry()
         closed = self._connections.close()
         await wait(closed, self._reactor, _CLOSING_TAKES_AT_MOST_SECONDS, self._connections.abort)
+        if self._file is not None:
+            self._file.stop()
 
 
 def library_of(config: Config, counting: ITokenizer) -> Library:
@@ -238,6 +289,7 @@ def engine_of(
     clock: IReactorTime,
     epoch: float,
     real: bool = False,
+    real_seconds: Callable[[], float] | None = None,
 ) -> Engine:
     """What answers as settings and rules say.
 
@@ -248,6 +300,7 @@ def engine_of(
         clock: whose time answers are on.
         epoch: the Unix time, in seconds, at which the clock says zero.
         real: whether the clock is real, so that answers can be late.
+        real_seconds: gives real time; the clock's, if left out.
     """
     return Engine(
         clock=clock,
@@ -261,8 +314,21 @@ def engine_of(
             models=config.model,
             api_keys=config.api_key,
             strict=config.strict_requests,
+            journal=Bounds(
+                entries=config.journal_size,
+                bytes=config.journal_memory,
+                body=config.journal_body,
+            ),
+            session_idle=config.session_idle,
+            real_seconds=real_seconds,
         ),
     )
+
+
+def _from_threads(reactor: Any) -> CallFromThread:
+    """How a thread has something done by the reactor; at once where the reactor is but a clock."""
+    call: CallFromThread = getattr(reactor, "callFromThread", lambda function: function())
+    return call
 
 
 def _the_reactor() -> Any:

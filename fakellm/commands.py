@@ -159,7 +159,7 @@ def explain(argv: Sequence[str]) -> None:
     except Refused as refused:
         failure = refused.failure
         refuse(f"{options.request}: refused with status {failure.status}: {failure.message}")
-    explained = library.book.explain(prompt, session=session_of(prompt))
+    explained = library.book.explain(prompt, session=session_of(prompt.received, prompt.api_key))
     clock = Clock()
     engine = assembly.engine_of(
         config, library, counting, clock=clock, epoch=assembly.VIRTUAL_EPOCH

@@ -8,6 +8,7 @@ An API key must never appear in a text made here.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from os import PathLike, fspath
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -347,6 +348,19 @@ def text() -> Kind:
     return Kind(expects="a text", take=_text)
 
 
+def path() -> Kind:
+    """The path of a file."""
+
+    def take(value: Any) -> str:
+        if isinstance(value, PathLike):
+            value = fspath(value)
+        if not _text(value).strip() or "\0" in value:
+            raise ValueError
+        return str(value)
+
+    return Kind(expects="the path of a file", take=take)
+
+
 def texts(expects: str, *, at_least: int = 0, shown_when_empty: str = "none") -> Kind:
     """Several texts that are not empty, in order and without repetition; one text stands alone."""
 
@@ -633,6 +647,42 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Setting(help="Seed every draw of chance, so that a run repeats.", kind=whole_number()),
     ] = 0
+    journal: Annotated[
+        str | None,
+        Setting(
+            help="Append every request and what became of it to this file, as JSON lines.",
+            kind=maybe(path(), "none"),
+        ),
+    ] = None
+    journal_size: Annotated[
+        int,
+        Setting(
+            help="Keep so many requests for whoever looks, and drop the oldest beyond them; 0 keeps"
+            " none.",
+            kind=whole_number(0, 10_000_000),
+        ),
+    ] = 10_000
+    journal_memory: Annotated[
+        int,
+        Setting(
+            help="Keep no more requests than fit into this, about.",
+            kind=size(),
+        ),
+    ] = 64 * 1024**2
+    journal_body: Annotated[
+        int,
+        Setting(
+            help="Keep no more than this of the body of a request.",
+            kind=size(),
+        ),
+    ] = 64 * 1024
+    session_idle: Annotated[
+        float,
+        Setting(
+            help="Forget a session, and all it has, that has asked nothing for this long.",
+            kind=duration(),
+        ),
+    ] = 3600.0
     grace: Annotated[
         float,
         Setting(

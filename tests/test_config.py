@@ -93,6 +93,11 @@ class ReadingTests(SynchronousTestCase):
             "context_length": "8192",
             "fault": ["reset after 3"],
             "speed": "+.5",
+            "journal": "journal.jsonl",
+            "journal_size": "100",
+            "journal_memory": "1MB",
+            "journal_body": "1KiB",
+            "session_idle": "1m",
             "grace": "250ms",
             "log_level": "debug",
             "log_format": "json",
@@ -134,6 +139,11 @@ class ReadingTests(SynchronousTestCase):
             context_length=8192,
             fault=("reset after 3",),
             speed=0.5,
+            journal="journal.jsonl",
+            journal_size=100,
+            journal_memory=1_000_000,
+            journal_body=1024,
+            session_idle=60.0,
             grace=0.25,
             log_level="debug",
             log_format="json",
@@ -407,6 +417,7 @@ class PythonTests(SynchronousTestCase):
             "echo_model": (1, None),
             "model": ((), None, [1], {"a"}),
             "tokenizer": ("letters", None, ["words"]),
+            "journal": ("", " ", "a\0b", 1, b"x"),
         }
         for name, values in wrong.items():
             for value in values:
@@ -414,6 +425,9 @@ class PythonTests(SynchronousTestCase):
                     with self.subTest(name=name, value=value):
                         error = self.assertRaises(ValueError, make, **{name: value})
                         self.assertTrue(str(error).startswith(f"{name}: expected "), error)
+
+    def test_a_path_may_be_a_Path(self) -> None:
+        self.assertEqual(Config.of(journal=Path("a") / "b").journal, str(Path("a") / "b"))
 
     def test_an_unknown_name_is_a_TypeError_with_a_hint(self) -> None:
         error = self.assertRaises(TypeError, Config.of, prot=1)

@@ -6,6 +6,7 @@ from fakellm.engine.admission import Place
 from fakellm.engine.limits import Admitted
 from fakellm.engine.player import Headers, Manner
 from fakellm.interfaces import IDialect, IWire
+from fakellm.journal.noted import Noted
 from fakellm.model.events import End, Event, Token
 from fakellm.model.stamp import Stamp
 from fakellm.scenarios.course import Regime
@@ -28,22 +29,31 @@ class Case:
         begins: when its time began to run: when it arrived, or had its turn.
         place: in the queue or a slot, once it has one.
         admitted: by the limits, once it is.
+        noted: what the journal and the figures have of it.
         lasting: whether its answer goes on without its client.
     """
 
     __slots__ = (
-        "_said", "_used", "admitted", "begins", "dialect", "lasting", "place", "regime", "stamp",
-        "wire",
+        "_said", "_used", "admitted", "begins", "dialect", "lasting", "noted", "place", "regime",
+        "stamp", "wire",
     )  # fmt: skip
 
     def __init__(
-        self, *, dialect: IDialect, stamp: Stamp, regime: Regime, wire: IWire, begins: float
+        self,
+        *,
+        dialect: IDialect,
+        stamp: Stamp,
+        regime: Regime,
+        wire: IWire,
+        begins: float,
+        noted: Noted,
     ) -> None:
         self.dialect = dialect
         self.stamp = stamp
         self.regime = regime
         self.wire = wire
         self.begins = begins
+        self.noted = noted
         self.lasting = False
         self.place: Place | None = None
         self.admitted: Admitted | None = None
@@ -54,8 +64,11 @@ class Case:
         """How the answer is played."""
         regime = self.regime
         headers: Headers = ()
+        delivery = self.noted.delivery
         if self.admitted is not None and self.admitted.standings:
             headers = tuple(self.dialect.limit_headers(self.admitted.standings, self.stamp))
+        if self.place is not None:
+            delivery.queued = self.place.waited
         if self.place is not None and regime.load.slots is not None:
             headers = (
                 *headers,
@@ -67,6 +80,8 @@ class Case:
             head_at_once=regime.framing.head_at_once,
             late=regime.late,
             lasting=self.lasting,
+            session=self.noted.session,
+            delivery=delivery,
         )
 
     def counted(self, events: Iterator[Event], prompt_tokens: int) -> Iterator[Event]:

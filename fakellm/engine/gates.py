@@ -113,7 +113,7 @@ class Gate:
 
 
 class Gates:
-    """The gates of a server, each session's by themselves; one comes to be when it is first named."""
+    """The gates of a server, by session; one comes to be when it is first named."""
 
     def __init__(self) -> None:
         self._gates: OrderedDict[tuple[str, str], Gate] = OrderedDict()

@@ -16,7 +16,7 @@ from fakellm.model.reply import Failure
 from fakellm.model.stamp import Stamp
 from fakellm.model.standing import Exceeded, Standing, Unit
 from fakellm.timing.conduct import LimitSpec
-from fakellm.timing.limit import MICROSECONDS, Limit, compile_limit
+from fakellm.timing.limit import MICROSECONDS, Counted, Limit, compile_limit
 
 BUCKETS_AT_MOST = 10_000
 """For one limit; beyond them, those that matter least are forgotten."""
@@ -24,6 +24,8 @@ BUCKETS_AT_MOST = 10_000
 _KEPT = 0.9
 _MILLISECOND = 1000
 _NAME_AT_MOST = 100
+_KEY_SHOWN = 4
+_MASKED = 12
 
 _TOLD: tuple[Unit, ...] = ("requests", "tokens")
 
@@ -152,6 +154,32 @@ class Refusal(Struct, frozen=True, kw_only=True):
         return structs.replace(failure, headers=headers)
 
 
+class LimitState(Struct, frozen=True, kw_only=True):
+    """How those stand who share a limit.
+
+    Attributes:
+        unit: what is counted.
+        limit: how many units there are.
+        window: the seconds in which they come back; ``None`` where they do not by themselves.
+        session: whose they are.
+        key: the API key they are counted for, but for its end masked; ``None`` where for all.
+        model: likewise.
+        remaining: units left.
+        reset: seconds until all are back; ``None`` where they do not come back by themselves.
+        running: answers under way.
+    """
+
+    unit: Counted
+    limit: int
+    window: float | None
+    session: str
+    key: str | None
+    model: str | None
+    remaining: int
+    reset: float | None
+    running: int
+
+
 class Limits:
     """The limits of a server, counted for each session by itself."""
 
@@ -223,12 +251,47 @@ class Limits:
             _standings(bucket for bucket, *_ in under),
         )
 
+    def states(self, now: float, session: str | None = None) -> list[LimitState]:
+        """How everybody stands who was counted, or those of a session do."""
+        at = _microseconds(now)
+        short = None if session is None else _short(session)
+        found = []
+        for limit, buckets in self._buckets.items():
+            for (whose, key, model), bucket in buckets.items():
+                if short in {None, whose}:
+                    bucket.refill(at)
+                    found.append(_state(limit, bucket, whose, key, model))
+        return found
+
+    def reset(self) -> None:
+        """Let everybody start with full buckets; answers that run are not counted any more."""
+        self._buckets = {limit: {} for limit in self._buckets}
+
     def forget(self, session: str) -> None:
         """Let a session start with full buckets; answers that run are not counted any more."""
         session = _short(session)
         for buckets in self._buckets.values():
             for place in [place for place in buckets if place[0] == session]:
                 del buckets[place]
+
+
+def _state(
+    limit: Limit, bucket: _Bucket, session: str, key: str | None, model: str | None
+) -> LimitState:
+    unit, standing = limit.unit, None
+    if unit != "concurrent" and limit.window is not None:
+        standing = bucket.standing(unit)
+    return LimitState(
+        unit=unit,
+        limit=limit.limit,
+        window=None if standing is None else standing.window,
+        session=session,
+        key=None if key is None else f"***{key[-_KEY_SHOWN:]}" if len(key) > _MASKED else "***",
+        model=model,
+        remaining=max(bucket.remaining, 0),
+        reset=None if standing is None else round(standing.reset, 6),
+        running=bucket.running,
+    )
 
 
 def _microseconds(now: float) -> int:

@@ -20,6 +20,7 @@ class Pending:
         wire: the client's.
 
     Attributes:
+        aborted: whether it was broken off.
         done: fires with what is awaited, fails as it does, or fires with `GONE`. Cancelling it is
             `stop`.
     """
@@ -29,6 +30,7 @@ class Pending:
         self._awaited = awaited
         self._wire = wire
         self._ended = False
+        self.aborted = False
         self.done: Deferred[Any] = Deferred(lambda _: self.stop())
         awaited.addBoth(self._arrived)
 
@@ -40,6 +42,7 @@ class Pending:
 
     def abort(self) -> None:
         """Break the connection off."""
+        self.aborted = True
         try:
             self._wire.abort()
         except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer

@@ -19,6 +19,8 @@ from fakellm.engine.gates import Gate, Gates
 from fakellm.engine.punctuality import LATE_SECONDS, Punctuality
 from fakellm.engine.timer import EXACT_TO_SECONDS, Call, Timer
 from fakellm.interfaces import IWire
+from fakellm.journal.delivery import Delivery
+from fakellm.journal.records import Ended
 from fakellm.model.timeline import (
     Abort,
     Act,
@@ -36,6 +38,7 @@ from fakellm.model.timeline import (
     Shut,
     Write,
 )
+from fakellm.scenarios.sessions import DEFAULT_SESSION
 
 WRITE_AT_MOST = 64 * 1024
 """Bytes gathered into one write; after as many the reactor gets a turn."""
@@ -71,13 +74,16 @@ class Manner(Struct, frozen=True, kw_only=True):
 
     ``headers`` go out with its head, which is sent ``head_at_once`` or with what follows it.
     ``late`` is what it does when it is behind its times. A ``lasting`` one goes on, for what it
-    keeps, when its client has gone or been told all it waits for.
+    keeps, when its client has gone or been told all it waits for. Gates are those of its
+    ``session``. What becomes of it is noted in its ``delivery``.
     """
 
     headers: Headers = ()
     head_at_once: bool = True
     late: Late = "catch_up"
     lasting: bool = False
+    session: str = DEFAULT_SESSION
+    delivery: Delivery | None = None
 
 
 PLAIN = Manner()
@@ -100,7 +106,8 @@ class Player:
     """
 
     __slots__ = (
-        "_behind_client", "_call", "_cues", "_ended", "_gate", "_gone", "_is_head_due", "_late",
+        "_behind_client", "_call", "_cues", "_delivery", "_due_at", "_ended", "_gate", "_gone",
+        "_is_head_due", "_late",
         "_left", "_manner", "_next", "_paused", "_playing", "_stage", "_started", "_step_from",
         "_wire", "done",
     )  # fmt: skip
@@ -118,6 +125,8 @@ class Player:
         self._wire = wire
         self._cues = cues
         self._manner = manner
+        self._delivery = manner.delivery
+        self._due_at = 0.0  # when the first of the chunks was due that are to be written together
         self._started = stage.timer.seconds() if begins is None else begins
         self._next: Cue | None = None
         self._call: Call | None = None
@@ -147,6 +156,7 @@ class Player:
         """Play no more: the client has gone, or need not be told; one that lasts goes on alone."""
         if self._ended or self._gone:
             return
+        self._note_end("client_left")  # unless it was told another end before
         if not self._manner.lasting:
             self._end()
             return
@@ -156,6 +166,7 @@ class Player:
 
     def abort(self) -> None:
         """Break the connection off in the middle of the answer, and end it, lasting or not."""
+        self._note_end("aborted")
         self._cut(self._wire.abort)
         if not self._ended:
             self._end()
@@ -204,6 +215,8 @@ class Player:
         due: list[bytes] = []
         size = 0
         seconds = self._stage.timer.seconds
+        delivery = self._delivery
+        tokenless = delivery is not None and delivery.first_token is None
         now = seconds() - self._started + EXACT_TO_SECONDS
         while not (self._ended or self._paused):
             cue = self._next or next(self._cues, None)
@@ -230,7 +243,12 @@ class Player:
             if type(act) is Write and not act.apart:
                 self._next = None
                 if not act.token or self._manner.late != "drop" or self._is_in_time(at, now):
+                    if not due:
+                        self._due_at = at
                     due.append(act.data)
+                    if act.token and tokenless:
+                        tokenless = False
+                        self._note_first_token()
                     size += len(act.data)
                 if self._step_from is not None and self._has_stepped(due):
                     return
@@ -275,7 +293,10 @@ class Player:
                 pass
             case Write(data):
                 self._is_head_due = False
+                if act.token:
+                    self._note_first_token()
                 self._wire.write(data)
+                self._note_write(at, len(data), 1)
                 if self._step_from is not None and self._has_stepped([]):
                     return True
                 self._turn()
@@ -283,17 +304,20 @@ class Player:
             case Head():
                 self._head(at, act)
             case Finish():
+                self._note_end("finished")
                 self._wire.unregister()
                 self._wire.finish(self._told_late())
                 self.stop()  # a connection may be gone, and say so, as soon as it is ended
             case Hold(name):
-                return self._holds(self._stage.gates.gate(name))
+                return self._holds(self._stage.gates.gate(name, self._manner.session))
             case Raw(data, apart):
                 self._wire.raw(data)
+                self._note_write(at, len(data), 0)
                 if apart:
                     self._turn()
                     return True
             case Close() | Abort():
+                self._note_end("closed" if isinstance(act, Close) else "reset")
                 self._cut(self._wire.close if isinstance(act, Close) else self._wire.abort)
             case Shut(shut_for, refused, connections):
                 self._wire.shut(shut_for, refused=refused, connections=connections)
@@ -307,6 +331,8 @@ class Player:
 
     def _head(self, at: float, head: Head) -> None:
         headers = (*head.headers, *self._manner.headers, *self._told_late())
+        if self._delivery is not None:
+            self._delivery.head(self._stage.timer.seconds(), head.status)
         if head.over <= 0.0:
             self._wire.head(head.status, headers)
             self._is_head_due = self._manner.head_at_once
@@ -373,9 +399,25 @@ class Player:
     def _flush(self, due: list[bytes]) -> None:
         if due:
             self._is_head_due = False
-            data = b"".join(due) if len(due) > 1 else due[0]
+            chunks = len(due)
+            data = b"".join(due) if chunks > 1 else due[0]
             due.clear()
             self._wire.write(data)
+            self._note_write(self._due_at, len(data), chunks)
+
+    def _note_write(self, due_at: float, size: int, chunks: int) -> None:
+        if self._delivery is not None:
+            now = self._stage.timer.seconds()
+            self._delivery.write(self._started + due_at, now, size, chunks)
+
+    def _note_first_token(self) -> None:
+        delivery = self._delivery
+        if delivery is not None and delivery.first_token is None:
+            delivery.first_token = self._stage.timer.seconds()
+
+    def _note_end(self, how: Ended) -> None:
+        if self._delivery is not None:
+            self._delivery.ended(how, self._stage.timer.seconds())
 
     def _wake(self) -> None:
         self._call = None

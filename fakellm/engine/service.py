@@ -1,6 +1,7 @@
 """The server without HTTP: decide, admit, tell, play."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -20,12 +21,17 @@ from fakellm.engine.limits import Limits
 from fakellm.engine.pending import GONE, Pending
 from fakellm.engine.player import Player, Stage
 from fakellm.engine.punctuality import Punctuality
+from fakellm.engine.sessions import IDLE_SECONDS, Sessions
 from fakellm.engine.shelf import Shelf
 from fakellm.engine.telling import Faults, Telling, at_once
 from fakellm.engine.timer import Timer
 from fakellm.engine.troubles import Troubles
 from fakellm.faults.afflict import instead
 from fakellm.interfaces import IDialect, ITokenizer, IWire
+from fakellm.journal.journal import Bounds, Journal
+from fakellm.journal.noted import Noted
+from fakellm.journal.records import Ended
+from fakellm.metrics.tally import Tally
 from fakellm.model.asked import Asked
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure, Reply
@@ -60,6 +66,9 @@ class Setup(Struct, frozen=True, kw_only=True):
         api_keys: the keys that are let in; none given, everybody is.
         strict: refuse what the vendor refuses but a fake need not mind.
         dialect_at: the dialect that a request is in, for those that the server asks itself.
+        journal: how much is kept of requests.
+        session_idle: seconds after which a session that asks nothing is forgotten.
+        real_seconds: gives real time; the clock's, if left out.
     """
 
     course: Course | None = None
@@ -69,6 +78,9 @@ class Setup(Struct, frozen=True, kw_only=True):
     api_keys: tuple[str, ...] = ()
     strict: bool = False
     dialect_at: Callable[[Received], IDialect] = registry.dialect_at
+    journal: Bounds = Bounds()
+    session_idle: float = IDLE_SECONDS
+    real_seconds: Callable[[], float] | None = None
 
 
 class Engine:
@@ -84,6 +96,10 @@ class Engine:
     Attributes:
         gates: where answers stand still.
         shelf: what is kept between requests.
+        journal: what came in, and what became of it.
+        sessions: who is there.
+        tally: what is counted.
+        forgetting: is told of each session that is forgotten.
     """
 
     def __init__(
@@ -119,6 +135,12 @@ class Engine:
         self._telling = Telling(tokenizer=tokenizer, speed=setup.speed, noted=self._troubles.note)
         self.gates = Gates()
         self.shelf = Shelf()
+        self.journal = Journal(tokenizer, setup.journal)
+        self.sessions = Sessions(
+            setup.real_seconds or clock.seconds, self._drop, idle=setup.session_idle
+        )
+        self.tally = Tally()
+        self.forgetting: list[Callable[[str], object]] = []
         punctuality = Punctuality(clock.seconds) if setup.real else None
         self._stage = Stage(
             timer=Timer(clock, None if punctuality is None else punctuality.lag.note),
@@ -161,14 +183,16 @@ class Engine:
         Returns:
             A Deferred that fires when all is sent, and stops it when cancelled.
         """
-        case = self._case(dialect, wire, arrived)
+        case = self._case(dialect, received, wire, arrived)
+        noted = case.noted
         try:
-            prompt = self._entry.prompt(dialect, received, self.shelf)
+            prompt = noted.prompt = self._entry.prompt(dialect, received, self.shelf)
             case.lasting = prompt.lasting
-            session = session_of(prompt)
+            session = noted.session
             asked_for = self._troubles.asked_for(received.headers)
             self._entry.admit(case, prompt, session, self._seconds())
             decision = self._book.decide(prompt, stamp=case.stamp, now=self._now(), session=session)
+            noted.decision = decision
             faults = self._troubles.chosen(
                 asked_for, decision, case.regime.faults, session=session, stamp=case.stamp
             )
@@ -176,6 +200,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
             return self._apologize(case, error)
         if isinstance(answer, Deferred):
+            self.journal.received(noted)
             return self._wait(
                 answer,
                 case,
@@ -187,7 +212,7 @@ class Engine:
         self, operation: Operation, found: Mapping[str, str], received: Received, wire: IWire
     ) -> Deferred[None]:
         """Answer a request that is about what is kept, by a path with these variables in it."""
-        case = self._case(operation.dialect, wire)
+        case = self._case(operation.dialect, received, wire)
         try:
             self._entry.check_key(operation.dialect, received)
             asked = Asked(
@@ -202,15 +227,51 @@ class Engine:
             cues = at_once(operation.answer(asked))
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
             return self._apologize(case, error)
-        return self.play(cues, wire)
+        return self._played(cues, case)
 
-    def refuse(self, dialect: IDialect, failure: Failure, wire: IWire) -> Deferred[None]:
-        """Answer with an error; the Deferred is as that of `answer`."""
-        return self.play(at_once(dialect.failure(failure, self.stamp())), wire)
+    def refuse(
+        self, dialect: IDialect, failure: Failure, wire: IWire, received: Received
+    ) -> Deferred[None]:
+        """Answer a request with an error; the Deferred is as that of `answer`."""
+        case = self._case(dialect, received, wire)
+        case.noted.answer = failure
+        return self._played(at_once(dialect.failure(failure, case.stamp)), case)
 
     def document(self, dialect: IDialect, body: bytes, wire: IWire) -> Deferred[None]:
-        """Answer with a JSON document; the Deferred is as that of `answer`."""
+        """Answer with a JSON document, unnoted; the Deferred is as that of `answer`."""
         return self.play(at_once(dialect.document(body, self.stamp())), wire)
+
+    def forget(self, session: str) -> bool:
+        """Drop all that a session has: rules, positions, states, gates, limits and journal.
+
+        Answers that run go on, but for those that wait at a gate, which are broken off.
+
+        Returns:
+            Whether there was such a session.
+        """
+        known = self.sessions.drop(session)
+        self._drop(session)
+        return known
+
+    def reset(self) -> None:
+        """Drop what no session has alone: counts, faults, what is kept, and the journal.
+
+        The rules stay, and so do the figures of the server's whole run.
+        """
+        self._book.reset()
+        self._limits.reset()
+        self._troubles.reset()
+        self.shelf.clear()
+        self.journal.delete()
+
+    def _drop(self, session: str) -> None:
+        self._book.forget(session)
+        self._limits.forget(session)
+        self._troubles.forget(session)
+        for told in self.forgetting:
+            told(session)
+        self.gates.forget(session)
+        self.journal.delete(session)
 
     def play(self, cues: Iterator[Cue], wire: IWire) -> Deferred[None]:
         """Play a timeline, whose time begins now."""
@@ -243,6 +304,17 @@ class Engine:
             state["pace"] = self._stage.punctuality.told()
         state["faults"] = self._troubles.struck
         return state
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of requests, those that hold now."""
+        self._regime()
+        return self._limits
+
+    @property
+    def troubles(self) -> Troubles:
+        """The faults."""
+        return self._troubles
 
     def drained(self) -> Deferred[None]:
         """Fires once no answer is running."""
@@ -278,14 +350,36 @@ class Engine:
         self._limits.replace(regime.limits)
         return regime
 
-    def _case(self, dialect: IDialect, wire: IWire, arrived: float | None = None) -> Case:
+    def _case(
+        self, dialect: IDialect, received: Received, wire: IWire, arrived: float | None = None
+    ) -> Case:
+        stamp = self.stamp()
+        begins = self._seconds() if arrived is None else arrived
+        session = session_of(received, dialect.api_key(received))
+        self.sessions.begin(session)
         return Case(
             dialect=dialect,
-            stamp=self.stamp(),
+            stamp=stamp,
             regime=self._regime(),
             wire=wire,
-            begins=self._seconds() if arrived is None else arrived,
+            begins=begins,
+            noted=Noted(
+                number=self._requests,
+                id=stamp.request_id,
+                at=self._identity.epoch + begins,
+                received=received,
+                dialect=dialect.name,
+                session=session,
+                delivery=self.journal.delivery(begins),
+            ),
         )
+
+    def _case_ended(self, case: Case) -> None:
+        noted = case.noted
+        case.end(self._seconds)
+        self.sessions.end(noted.session)
+        self.tally.note(noted)
+        self.journal.ended(noted)
 
     def _wait(
         self, awaited: "Deferred[Any]", case: Case, perform: Callable[[Any], Deferred[None]]
@@ -297,7 +391,9 @@ class Engine:
         def arrived(result: Any) -> Deferred[None] | None:
             playing = None
             if result is GONE:
-                case.end(self._seconds)
+                how: Ended = "aborted" if pending.aborted else "client_left"
+                case.noted.delivery.ended(how, self._seconds())
+                self._case_ended(case)
             else:
                 case.begins = self._seconds()
                 playing = perform(result)
@@ -318,15 +414,20 @@ class Engine:
         try:
             if isinstance(answer, TwistedFailure):
                 answer.raiseException()
-            replaced = instead(faults, self._troubles.note) if faults else None
+            noted = case.noted
+            noted.answer = answer
+            replaced = instead(faults, partial(self._troubles.note, noted)) if faults else None
             of_rule = None if conduct is None else conduct.timing
             timing = case.regime.timings.choose(prompt.model, of_rule, prompt.received.headers)
             if replaced is not None:
                 said = replaced
+                noted.answer = replaced if isinstance(replaced, Failure) else None
             elif not isinstance(answer, Reply):
                 said = answer
             else:
                 place = case.place = self._admission.enter()
+                if not place.has_slot:
+                    self.journal.received(noted)
 
                 def say(_: object = None) -> Deferred[None]:
                     try:
@@ -344,8 +445,9 @@ class Engine:
         return self._played(cues, case)
 
     def _played(self, cues: Iterator[Cue], case: Case) -> Deferred[None]:
+        self.journal.received(case.noted)
         player = Player(self._stage, case.wire, cues, case.manner(), case.begins)
-        player.done.addBoth(lambda _: case.end(self._seconds))
+        player.done.addBoth(lambda _: self._case_ended(case))
         return self._start(player)
 
     def _apologize(self, case: Case, error: Exception) -> Deferred[None]:

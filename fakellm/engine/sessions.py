@@ -101,24 +101,16 @@ class Sessions:
         return self._sessions.pop(name, None) is not None
 
     def _make_room(self, now: float, used: str) -> None:
-        while True:
-            oldest = next(iter(self._sessions.values()))
-            too_many = len(self._sessions) > self._at_most
-            if not too_many and now - oldest.used < self._idle:
-                return
-            if oldest.name == used:
-                return
-            if oldest.running or oldest.name == DEFAULT_SESSION:
-                # it is not idle; looked at again when those that are before it now have gone
-                oldest.used = now
-                self._sessions.move_to_end(oldest.name)
-                self._sessions.move_to_end(used)
-                if too_many and not any(map(self._may_go, self._sessions.values())):
-                    return
+        oldest = next(iter(self._sessions.values()))
+        if len(self._sessions) <= self._at_most and now - oldest.used < self._idle:
+            return
+        for session in list(self._sessions.values()):
+            if len(self._sessions) <= self._at_most and now - session.used < self._idle:
+                break
+            if session.running or session.name in {used, DEFAULT_SESSION}:
+                session.used = now  # so that it is not looked at again for a while
+                self._sessions.move_to_end(session.name)
                 continue
-            self._forget(oldest.name)
-            self.drop(oldest.name)
-
-    @staticmethod
-    def _may_go(session: _Session) -> bool:
-        return not session.running and session.name != DEFAULT_SESSION
+            self._forget(session.name)
+            self.drop(session.name)
+        self._sessions.move_to_end(used)

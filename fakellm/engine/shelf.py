@@ -41,3 +41,7 @@ class Shelf:
     def all(self, kind: str) -> Sequence[tuple[str, Any]]:
         """All things of a kind with their keys, the oldest first."""
         return list(self._kinds.get(kind, OrderedDict()).items())
+
+    def clear(self) -> None:
+        """Forget all things."""
+        self._kinds.clear()

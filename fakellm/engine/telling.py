@@ -1,6 +1,7 @@
 """From what was decided to a timeline: unfolded, paced, afflicted and encoded."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import repeat
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from fakellm.engine.case import Case
 from fakellm.faults.afflict import afflicted, afflicted_acts
 from fakellm.faults.fault import Fault
 from fakellm.interfaces import IDialect, IEncoder, ITokenizer
+from fakellm.journal.noted import Noted
 from fakellm.model.events import Failed
 from fakellm.model.prompt import Prompt
 from fakellm.model.reply import Failure, Refused, Reply
@@ -29,12 +31,12 @@ class Telling(Struct, frozen=True, kw_only=True):
     Attributes:
         tokenizer: cuts them into tokens.
         speed: what all times are divided by; 0 means that nothing takes time.
-        noted: is told the name of each fault that strikes.
+        noted: is told the name of each fault that strikes, and whom.
     """
 
     tokenizer: ITokenizer
     speed: float
-    noted: Callable[[str], None]
+    noted: Callable[[Noted, str], None]
 
     def reply(
         self, case: Case, prompt: Prompt, reply: Reply, timing: Timing | None, faults: Faults
@@ -51,7 +53,7 @@ class Telling(Struct, frozen=True, kw_only=True):
             streamed=prompt.stream,
             chance=case.stamp.chance("afflictions"),
             speed=self.speed,
-            noted=self.noted,
+            noted=partial(self.noted, case.noted),
         )
         return _guarded(cues, encoder, case.dialect)
 
@@ -65,7 +67,9 @@ class Telling(Struct, frozen=True, kw_only=True):
             at = timing.ttft.draw(case.stamp.chance("timing")) / self.speed
         if not faults:
             return zip(repeat(at), acts, strict=False)
-        return afflicted_acts(acts, at, faults, speed=self.speed, noted=self.noted)
+        return afflicted_acts(
+            acts, at, faults, speed=self.speed, noted=partial(self.noted, case.noted)
+        )
 
     def apology(self, case: Case, error: Exception) -> Iterator[Cue]:
         """What a client is told of what went wrong, in its dialect's words."""
@@ -80,6 +84,7 @@ class Telling(Struct, frozen=True, kw_only=True):
             case _:
                 _log.failure("A request could not be answered.", TwistedFailure(error))
                 failure = dialect.errors.internal()
+        case.noted.answer = failure
         return at_once(dialect.failure(failure, case.stamp))
 
     def _paced(
@@ -89,6 +94,7 @@ class Telling(Struct, frozen=True, kw_only=True):
             reply = in_chunks(reply, timing)
         said = unfold(prompt, reply, self.tokenizer)
         events = said.events
+        case.noted.usage = said.usage
         if case.admitted is not None:
             events = case.counted(events, said.prompt_tokens)
         if timing is None:

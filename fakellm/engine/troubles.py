@@ -1,13 +1,18 @@
-"""Which faults an answer gets: those its request asks for, else its rule's, else the settings'."""
+"""Which faults an answer gets.
+
+Those its request asks for, else those that a client ordered, else its rule's, else the settings'.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from fakellm.faults.compile import compile_fault
 from fakellm.faults.fault import Fault
+from fakellm.faults.orders import Orders
 from fakellm.faults.policy import Chooser
 from fakellm.faults.shorthand import parse_faults
 from fakellm.faults.spec import BadFault
+from fakellm.journal.noted import Noted
 from fakellm.model.reply import Failure, Refused
 from fakellm.model.stamp import Stamp
 from fakellm.scenarios.book import Decision
@@ -23,10 +28,12 @@ class Troubles:
 
     Attributes:
         struck: how often each has, by name.
+        orders: faults that clients ordered for the next requests.
     """
 
     def __init__(self) -> None:
         self.struck: Counter[str] = Counter()
+        self.orders = Orders()
         self._chooser = Chooser()
         self._parsed: dict[str, tuple[Fault, ...]] = {}
 
@@ -72,10 +79,14 @@ class Troubles:
         """
         conduct = decision.conduct
         holds = () if conduct is None else conduct.holds
+        owner: Hashable
+        order = self.orders.take(session) if asked_for is None else None
         if asked_for is not None:
             faults, owner = asked_for, "header"
+        elif order is not None:
+            faults, owner = order.faults, ("order", order.id)
         elif conduct is not None and conduct.faults is not None:
-            faults, owner = conduct.faults, decision.rule or ""
+            faults, owner = conduct.faults, None if decision.by is None else decision.by.key
         else:
             faults, owner = tuple(of_settings), "settings"
         if not faults:
@@ -92,8 +103,16 @@ class Troubles:
     def forget(self, session: str) -> None:
         """Let a session start afresh."""
         self._chooser.forget(session)
+        self.orders.forget(session)
 
-    def note(self, name: str) -> None:
-        """Count a fault that strikes; a gate is none."""
+    def reset(self) -> None:
+        """Let all sessions start afresh, and count from nothing."""
+        self._chooser = Chooser()
+        self.orders.forget()
+        self.struck.clear()
+
+    def note(self, noted: Noted, name: str) -> None:
+        """Count a fault that strikes the answer to a request; a gate is none."""
         if name != GATE:
             self.struck[name] += 1
+            noted.struck_by(name)

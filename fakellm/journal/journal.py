@@ -199,12 +199,20 @@ class Journal:
         """Whether anything is to be noted at all."""
         return self._bounds.entries > 0 or self.sink is not None
 
+    @property
+    def keeps(self) -> bool:
+        """Whether requests are kept, to be looked at."""
+        return self._bounds.entries > 0
+
     def delivery(self, arrived: float) -> Delivery:
         """What notes how an answer goes out."""
         return Delivery(arrived, WRITES_AT_MOST if self.on else 0)
 
     def received(self, noted: Noted) -> None:
-        """A request has been understood, or never will be."""
+        """A request has been understood, or never will be; only the first time counts."""
+        if noted.told:
+            return
+        noted.told = True
         if self._bounds.entries:
             noted.bound(self._bounds.body)
             noted.kept = True

@@ -29,9 +29,10 @@ class Match(When, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_de
         TextRule | None,
         Meta(description="The text of any message, or of the answer."),
     ] = None
-    rule: Annotated[TextRule | None, Meta(description="The title of the rule that answered.")] = (
-        None
-    )
+    rule: Annotated[
+        TextRule | None,
+        Meta(description="The title of the rule that answered, or its id, or its name."),
+    ] = None
     status: Annotated[NumberRule | None, Meta(description="The status that was sent.")] = None
     fault: Annotated[TextRule | None, Meta(description="A fault that struck its answer.")] = None
     ended: Annotated[
@@ -193,7 +194,10 @@ def _after(name: str, wanted: int) -> Iterator[_Check]:
 
 def _rule(subject: _Subject) -> tuple[str, ...]:
     decision = subject.noted.decision
-    return () if decision is None or decision.rule is None else (decision.rule,)
+    if decision is None or decision.by is None:
+        return ()
+    by = decision.by
+    return tuple(filter(None, (by.title, by.id, by.rule.name)))
 
 
 def _all_texts(subject: _Subject) -> tuple[str, ...]:

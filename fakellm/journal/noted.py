@@ -35,12 +35,13 @@ class Noted:
         faults: names of those that struck.
         body_bytes: bytes of the whole body.
         weight: bytes that it takes, about.
+        told: whether the journal has been told of it.
         kept: whether it is in the journal.
     """
 
     __slots__ = (
         "answer", "at", "body_bytes", "decision", "delivery", "dialect", "faults", "id", "kept",
-        "number", "prompt", "received", "session", "usage", "weight",
+        "number", "prompt", "received", "session", "told", "usage", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class Noted:
         self.faults: list[str] | None = None
         self.body_bytes = len(received.body)
         self.weight = 0
+        self.told = False
         self.kept = False
 
     def struck_by(self, fault: str) -> None:

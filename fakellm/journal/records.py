@@ -54,6 +54,7 @@ class RuleRecord(Struct, frozen=True, kw_only=True):
     """The rule that answered, and why: the conditions that held."""
 
     title: str
+    id: str = ""
     why: tuple[str, ...] = ()
     written: bool = True
 

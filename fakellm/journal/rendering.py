@@ -163,7 +163,7 @@ def _rule(decision: Decision) -> RuleRecord | None:
     rule = decision.by
     if rule is None:
         return None
-    return RuleRecord(title=rule.title, why=rule.matcher.words, written=rule.written)
+    return RuleRecord(title=rule.title, id=rule.id, why=rule.matcher.words, written=rule.written)
 
 
 def _error(failure: Failure) -> ErrorRecord:

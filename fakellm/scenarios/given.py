@@ -1,4 +1,4 @@
-"""Rules and conditions given as plain data, such as JSON, instead of in a file.
+"""Rules given as plain data, such as JSON, instead of in a file.
 
 They are checked as those of a file are; mistakes are told by the path of keys that leads to them,
 as data has no lines. No file is read: data from outside may name none.
@@ -70,20 +70,6 @@ def read_rule(value: Any, profiles: Mapping[str, object]) -> schema.Rule:
         raise BadData(data.mistakes())
     rule: schema.Rule = found.record
     return rule
-
-
-def read_when(value: Any) -> schema.When:
-    """The conditions of a rule.
-
-    Raises:
-        BadData: they are none; it has every mistake.
-    """
-    try:
-        return read_rule({"when": value, "reply": ""}, {}).when
-    except BadData as bad:
-        raise BadData(
-            tuple(Wrong(path=each.path[1:], message=each.message) for each in bad.mistakes)
-        ) from None
 
 
 def _no_samples(_: str) -> str:

@@ -121,11 +121,12 @@ class Library:
         return RuleMaker(add, checked(conditions, schema.When, "when"), test)
 
     def clear(self, session: str | None = None) -> None:
-        """Drop the rules made in Python: those of a session, or those that hold for every one."""
-        added = self._added.get(session)
-        if added is not None:
-            added.made.clear()
-            self._changed(session)
+        """Drop all rules of a session's own, or those made in Python that hold for every one."""
+        if session is None:
+            self._added[None].made.clear()
+            self._put_in_force()
+        elif self._added.pop(session, None) is not None:
+            self.book.replace_own(session, ())
 
     def made(self, session: str | None = None) -> Sequence[CompiledRule]:
         """The rules made in Python, in the order of their making: see `clear`."""
@@ -259,23 +260,13 @@ class Library:
         self._changed(session, settings=True)
         return True
 
-    def forget(self, session: str) -> None:
-        """Delete all rules of a session, and let it start afresh."""
-        if self._added.pop(session, None) is not None:
-            self.book.replace_own(session, ())
-        self.book.forget(session)
-
     def reset(self) -> None:
-        """Delete all that was added and put, and let all sessions start afresh.
-
-        What was made in Python for every session stays.
-        """
+        """Delete all rules but those made in Python for every session and those of files."""
         sessions = self.sessions()
         self._added = {None: Added(self._added[None].made)}
         for session in sessions:
             self.book.replace_own(session, ())
         self._changed(None, settings=True)
-        self.book.reset()
 
     def sessions(self) -> Sequence[str]:
         """Those that have rules of their own."""

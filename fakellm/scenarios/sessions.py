@@ -5,7 +5,7 @@ All of it is bounded, for all sessions together: what has not been used for long
 
 from collections.abc import Hashable
 
-from fakellm.model.prompt import Prompt
+from fakellm.model.prompt import Received
 from fakellm.recent import Recent
 
 REMEMBERED_AT_MOST = 100_000
@@ -16,6 +16,9 @@ START = "start"
 
 DEFAULT_SESSION = "default"
 
+NAME_AT_MOST = 200
+"""Characters of a session's name that count."""
+
 RuleKey = tuple[Hashable, ...]
 """What the memory of a rule is kept under."""
 
@@ -23,13 +26,12 @@ _HEADER = "x-fakellm-session"
 _KEY_PREFIX = "session-"
 
 
-def session_of(prompt: Prompt) -> str:
+def session_of(received: Received, api_key: str | None) -> str:
     """The session a request belongs to: by its header, else by its key ``session-NAME``."""
-    named = prompt.received.headers.get(_HEADER)
-    key = prompt.api_key or ""
-    if not named and key.startswith(_KEY_PREFIX):
-        named = key.removeprefix(_KEY_PREFIX)
-    return named or DEFAULT_SESSION
+    named = received.headers.get(_HEADER)
+    if not named and api_key is not None and api_key.startswith(_KEY_PREFIX):
+        named = api_key.removeprefix(_KEY_PREFIX)
+    return named[:NAME_AT_MOST] if named else DEFAULT_SESSION
 
 
 class Memory:

@@ -67,12 +67,13 @@ class Unfolded(Struct, frozen=True, kw_only=True):
     """A reply as events, and what its pace depends on.
 
     ``prompt_tokens`` is what the client is told; ``tokens`` are those of the longest choice, the
-    hidden ones too.
+    hidden ones too; ``usage`` is what its end tells.
     """
 
     events: Iterator[Event]
     prompt_tokens: int
     tokens: int
+    usage: Usage
 
 
 def unfold(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Unfolded:
@@ -94,6 +95,7 @@ def unfold(prompt: Prompt, reply: Reply, tokenizer: ITokenizer) -> Unfolded:
         events=_events(prompt, reply, plans, usage),
         prompt_tokens=usage.prompt,
         tokens=max(map(_size, plans), default=0),
+        usage=usage,
     )
 
 

@@ -20,6 +20,7 @@ from fakellm.engine.door import Door
 from fakellm.engine.lingering import Lingering
 from fakellm.engine.service import Engine
 from fakellm.interfaces import IDialect, IWire
+from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
 from fakellm.web import control, cors
 from fakellm.web.control import Control
@@ -89,18 +90,21 @@ class Api:
 
     def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
         """Answer with an error in the words of the dialect that the client speaks."""
-        dialect = registry.dialect_at(received(request))
+        asked = received(request)
+        return self._refuse(registry.dialect_at(asked), failure, request, asked)
+
+    def _refuse(
+        self, dialect: IDialect, failure: Failure, request: Request, asked: Received
+    ) -> Deferred[None]:
         return _sent(
-            request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
+            request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire, asked)
         )
 
     def _prompt(self, dialect: IDialect, request: Request, **_: str) -> Deferred[None]:
         asked = received(request)
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
-            return _sent(
-                request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
-            )
+            return self._refuse(dialect, failure, request, asked)
         arrived = getattr(request, "arrived", None)
         return _sent(
             request,
@@ -121,9 +125,7 @@ class Api:
         dialect = operation.dialect
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
-            return _sent(
-                request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire)
-            )
+            return self._refuse(dialect, failure, request, asked)
         return _sent(
             request,
             self._around,

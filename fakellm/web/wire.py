@@ -10,6 +10,7 @@ from http.client import responses
 from typing import Any, Protocol
 from urllib.parse import unquote
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.tcp import Connection
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
@@ -43,7 +44,17 @@ def received(request: Request) -> Received:
         },
         scheme="https" if request.isSecure() else "http",
         body=b"" if content is None else content.read(),
+        client=_client(request),
     )
+
+
+def _client(request: Request) -> str:
+    """The address and the port that a request came from."""
+    address: Any = request.getClientAddress()
+    host = getattr(address, "host", None)
+    if host is None:
+        return "unix" if isinstance(address, UNIXAddress) else ""
+    return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
 
 
 class Door(Protocol):

@@ -25,6 +25,8 @@ from tests.engine.plain import BrokenError, PlainDialect, PlainEncoder
 from tests.engine.wires import NotedWire, UnbreakableWire
 from tests.scenarios import libraries
 
+ASKED = Received(method="GET", path="/")
+
 
 def slow(seconds: float = 10) -> Iterator[Cue]:
     """An answer that takes a while."""
@@ -120,7 +122,7 @@ class AnswerTests(EngineCase):
 
     def test_a_refusal_is_the_dialects_failure(self) -> None:
         failure = Failure(status=404, message="no such path")
-        done = self.engine.refuse(self.dialect, failure, self.wire)
+        done = self.engine.refuse(self.dialect, failure, self.wire, ASKED)
         self.successResultOf(done)
         self.assertEqual(self.wire.done, [(404,), b"no such path", "finished"])
 
@@ -284,7 +286,7 @@ class StampTests(EngineCase):
     def test_each_answer_has_its_own_of_whichever_sort(self) -> None:
         self.answer()
         self.answer(say="[429]")
-        self.engine.refuse(self.dialect, Failure(status=404), NotedWire())
+        self.engine.refuse(self.dialect, Failure(status=404), NotedWire(), ASKED)
         self.engine.document(self.dialect, b"{}", NotedWire())
         ids = [stamp.request_id for stamp in self.dialect.stamps]
         self.assertEqual((len(ids), len(set(ids))), (4, 4))

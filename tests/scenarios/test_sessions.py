@@ -9,7 +9,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from fakellm.model.prompt import Received
 from fakellm.recent import Recent
 from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory, session_of
-from tests.scenarios.libraries import prompt
 
 few = settings(deadline=None, derandomize=True, max_examples=200, database=None)
 
@@ -18,7 +17,7 @@ class NameTests(SynchronousTestCase):
     def named(self, *, header: str | None = None, key: str | None = None) -> str:
         headers = {} if header is None else {"x-fakellm-session": header}
         received = Received(method="POST", path="/", headers=headers)
-        return session_of(prompt(received=received, api_key=key))
+        return session_of(received, key)
 
     def test_by_the_header(self) -> None:
         self.assertEqual(self.named(header="blue"), "blue")

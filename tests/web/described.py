@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from unittest import mock
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
@@ -71,6 +72,12 @@ class ControlTestCase(ScenarioTestCase):
         if path.startswith(f"{BASE}/") and method != "HEAD":
             check(method, path, answer.status, media_type, answer.body)
         return answer
+
+    def patch_bound(self, name: str, value: int) -> None:
+        """Have a bound be another for this test."""
+        patched = mock.patch(name, value)
+        patched.start()
+        self.addCleanup(patched.stop)
 
     def get(self, path: str) -> Any:
         """The JSON there."""

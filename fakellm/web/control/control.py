@@ -10,13 +10,20 @@ from fakellm.config import Config
 from fakellm.engine.service import Engine
 from fakellm.scenarios.library import Library
 from fakellm.web.control.clock import ClockRoutes
+from fakellm.web.control.events import EventRoutes, Every
+from fakellm.web.control.faults import FaultRoutes
 from fakellm.web.control.gates import GateRoutes, InTime
+from fakellm.web.control.limits import LimitRoutes
 from fakellm.web.control.openapi import OpenApiRoutes
+from fakellm.web.control.requests import RequestRoutes
 from fakellm.web.control.resource import Dispatcher
 from fakellm.web.control.routes import Route
 from fakellm.web.control.rules import RuleRoutes
 from fakellm.web.control.safety import Safety
+from fakellm.web.control.sessions import SessionRoutes
 from fakellm.web.control.settings import SettingsRoutes
+from fakellm.web.control.state import StateRoutes
+from fakellm.web.control.verifying import VerifyRoutes
 
 
 class Over(Struct, frozen=True, kw_only=True):
@@ -42,6 +49,7 @@ class Control:
         over: what is controlled.
         turned: waits until the reactor has written what can be written now.
         in_time: waits for a Deferred, but no more than so many real seconds; whether it fired.
+        every: does something every so many real seconds.
     """
 
     def __init__(
@@ -50,12 +58,21 @@ class Control:
         *,
         turned: Callable[[], Awaitable[None]],
         in_time: InTime,
+        every: Every,
     ) -> None:
         engine = over.engine
+        self._events = EventRoutes(engine.journal, every)
         routes: list[Route] = [
             *ClockRoutes(over.clock).routes(),
             *GateRoutes(engine.gates, in_time).routes(),
             *RuleRoutes(over.library).routes(),
+            *StateRoutes(over.library.book).routes(),
+            *FaultRoutes(engine.troubles).routes(),
+            *LimitRoutes(lambda: engine.limits, over.clock).routes(),
+            *RequestRoutes(engine.journal, in_time).routes(),
+            *VerifyRoutes(engine.journal).routes(),
+            *SessionRoutes(engine, over.library).routes(),
+            *self._events.routes(),
             *SettingsRoutes(over.config).routes(),
         ]
         routes += OpenApiRoutes(routes).routes()
@@ -63,8 +80,13 @@ class Control:
             routes,
             safety=Safety(over.config.control_token),
             turned=turned,
+            touch=engine.sessions.touch,
             max_body=over.config.max_body,
         )
+
+    def close(self) -> None:
+        """End what would go on for ever."""
+        self._events.close()
 
     def resource(self) -> IResource:
         """The way in, for all whose path begins with `PREFIX`."""

@@ -29,8 +29,13 @@ class Miss(Struct, frozen=True, kw_only=True):
     """A request that was not what was looked for."""
 
     id: Annotated[str, Meta(description="Of the request.")]
+    number: Annotated[int, Meta(description="Of the request, as the server counts.")]
+    session: str
+    endpoint: str
+    model: str
+    text: Annotated[str, Meta(description="The text of its last message, or its beginning.")]
     held: Annotated[int, Meta(description="How many of the conditions hold.")]
-    failed: Annotated[list[str], Meta(description="The conditions that do not, in words.")]
+    failed: Annotated[str, Meta(description="The first condition that does not, in words.")]
 
 
 class ProblemDocument(Struct, frozen=True, kw_only=True):

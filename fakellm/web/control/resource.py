@@ -35,6 +35,7 @@ class Dispatcher:
         routes: all of them.
         safety: lets requests in.
         turned: waits until the reactor has written what can be written now.
+        touch: is told the session that something is given to.
         max_body: bytes that a request's body may have.
     """
 
@@ -44,10 +45,12 @@ class Dispatcher:
         *,
         safety: Safety,
         turned: Callable[[], Awaitable[None]],
+        touch: Callable[[str], object],
         max_body: int,
     ) -> None:
         self._safety = safety
         self._turned = turned
+        self._touch = touch
         self._max_body = max_body
         self._log = Logger()
         self._app = Klein()
@@ -82,6 +85,9 @@ class Dispatcher:
                 written=lambda: self._written(request),
             )
             answer = await route.handle(call)
+            session = getattr(call.query, "session", None)
+            if route.makes and session is not None:
+                self._touch(session)
         except Problem as problem:
             return told(request, problem)
         if route.gives == EVENTS:

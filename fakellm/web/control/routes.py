@@ -48,6 +48,7 @@ class Route(Struct, frozen=True, kw_only=True):
         body: the type of the body, if there may be one; `str` is a text as it is.
         decoded: the type it is read as, where the route itself has to look what is in it.
         takes: its media type.
+        makes: whether the session that the query names comes to be by it.
         problems: statuses of problems, beside those that every route has.
     """
 
@@ -62,6 +63,7 @@ class Route(Struct, frozen=True, kw_only=True):
     body: Any = None
     decoded: Any = None
     takes: str = JSON
+    makes: bool = False
     problems: tuple[int, ...] = ()
 
 
