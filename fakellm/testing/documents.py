@@ -74,10 +74,16 @@ class Mistake(Struct, frozen=True, kw_only=True):
     path: str | None = None
     severity: str | None = None
 
-    def at(self, name: str) -> str:
-        """The mistake as editors read it: ``rules.yml:3:5: expected a text``."""
-        place = ":".join(str(each) for each in (name, self.line, self.column) if each is not None)
-        return f"{place}: {self.detail}"
+    def at(self, name: str = "") -> str:
+        """The mistake as editors read it: ``rules.yml:3:5: expected a text``.
+
+        Args:
+            name: of the file; without one, it is left out.
+        """
+        places = (name or None, self.line, self.column, self.path)
+        return ": ".join(
+            filter(None, (":".join(str(each) for each in places if each is not None), self.detail))
+        )
 
 
 class ScenarioPut(Struct, frozen=True, kw_only=True):

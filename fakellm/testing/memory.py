@@ -72,6 +72,7 @@ class MemoryTransport:
         self.flush()
         if not results:
             deferred.cancel()
+            self.flush()  # so that the server learns of it
             raise RuntimeError(
                 f"{what} would have to be waited for, and in memory nothing happens meanwhile"
             )

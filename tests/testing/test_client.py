@@ -44,7 +44,7 @@ class RuleTests(ClientTestCase):
         """What is sent is the rule itself: the server's record of it is equal."""
         made: list[schema.Rule] = []
         with mock.patch.object(Client, "add", lambda _, rule: made.append(rule) or mock.Mock()):
-            when = self.llm.when(user=contains("a"), model=["m"], tool_result={"name": "f"})
+            when = self.llm.when(user=contains("a"), model="m", tool_result={"name": "f"})
             when.reply(
                 text("one"),
                 tool_call("f", {"x": None, "y": [1.5]}),
@@ -74,7 +74,9 @@ class RuleTests(ClientTestCase):
     def test_what_cannot_be_a_rule_is_told_at_once(self) -> None:
         with self.assertRaisesRegex(TypeError, "did you mean"):
             self.llm.when(usr="x")  # type: ignore[call-arg]
-        with self.assertRaisesRegex(BadScenarioText, r"unclosed|unterminated|\(") as caught:
+        with self.assertRaisesRegex(
+            BadScenarioText, r"^when\.user\.matches: .*missing \)"
+        ) as caught:
             self.llm.when(user=fakellm.matches("(")).reply("x")
         self.assertEqual(caught.exception.status, 400)
         self.assertEqual([each.path for each in caught.exception.mistakes], ["when.user.matches"])
@@ -85,7 +87,7 @@ class RuleTests(ClientTestCase):
         self.assertEqual([rule.rule for rule in self.llm.rules("added")], [RULE])
         self.assertEqual(self.llm.rule(added.id).answered, 1)
         changed = self.llm.replace_rule(added.id, schema.Rule(name="other", reply="Bye."))
-        self.assertEqual((changed.title, changed.answered), ("other", 0))
+        self.assertEqual((changed.title, changed.answered), ("rule 'other'", 0))
         self.assertEqual(self.ask("anything"), "Bye.")
         self.assertEqual((self.llm.delete_rules(), self.llm.delete_rules()), (1, 0))
 
@@ -120,7 +122,7 @@ class RequestTests(ClientTestCase):
         assert first.rule is not None
         assert first.answer is not None
         self.assertEqual(first.prompt.messages[0].text, "hi")
-        self.assertEqual((first.rule.title, first.status), ("greeting", 200))
+        self.assertEqual((first.rule.title, first.status), ("rule 'greeting'", 200))
         self.assertEqual(first.answer.choices[0].text, "Hello.")
         self.assertEqual(first.delivery.ended, "finished")
         self.assertEqual(self.llm.request(second.id), second)
@@ -221,20 +223,21 @@ class TimeTests(ClientTestCase):
         self.assertNotIn(b"[DONE]", first.body)
         self.assertEqual(gate.release().let_go, 1)
         self.assertIn(b"[DONE]", first.body)
-        self.ask.begin("x", stream=True)
+        second = self.ask.begin("x", stream=True)
         self.assertEqual(gate.abort().aborted, 1)
+        self.failureResultOf(second.ended)
         self.assertEqual([each.name for each in self.llm.gates], ["a door/1"])
 
 
 class TroubleTests(ClientTestCase):
     def test_something_goes_wrong_next_time(self) -> None:
-        ordered = self.llm.fault("503")
+        ordered = self.llm.fault("error 503")
         self.assertEqual([each.id for each in self.llm.faults.faults], [ordered.id])
         self.assertEqual([self.ask("x"), self.ask("x")], ["503", "hello world"])
-        self.llm.fault(fault("429"), requests=None)
+        self.llm.fault(fault("error 429"), requests=None)
         self.assertEqual([self.ask("x"), self.ask("x")], ["429", "429"])
         self.assertEqual(self.llm.delete_faults(), 1)
-        ordered = self.llm.fault("503", requests=2)
+        ordered = self.llm.fault("error 503", requests=2)
         self.llm.delete_faults(ordered.id)
         self.assertEqual(self.ask("x"), "hello world")
 
@@ -328,7 +331,7 @@ def use_everything(llm: Client, request: str) -> None:
     llm.put("rules: []")
     _ = llm.scenario
     llm.delete_scenario()
-    llm.delete_faults(llm.fault("503").id)
+    llm.delete_faults(llm.fault("error 503").id)
     llm.delete_faults()
     llm.reset_limits()
     llm.state = llm.state
