@@ -127,7 +127,7 @@ def fakellm(
         _set_environ(llm, monkeypatch)
     request.node.stash[_FAILED] = llm
     yield llm
-    llm.drop()
+    llm.reset()
 
 
 def _session_name(request: pytest.FixtureRequest) -> str:

@@ -3,9 +3,9 @@
 Mixins, to stand before trial's ``TestCase``; importing them installs no reactor.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import maybeDeferred
 
@@ -17,10 +17,6 @@ class _Cleaned:
     """What the mixins need of the class that they are mixed into."""
 
     fakellm_settings: Mapping[str, Any] = {}
-
-    if TYPE_CHECKING:
-
-        def addCleanup(self, function: Callable[..., Any], /) -> None: ...  # noqa: N802 -- trial's
 
     def setUp(self) -> Any:
         """Make the server, when the setting up of the other classes is done."""
@@ -51,7 +47,7 @@ class WithFakeLLM(_Cleaned):
         from fakellm.testing.servers import LiveLLM  # noqa: PLC0415 -- imports the web framework
 
         self.llm = LiveLLM(**self.fakellm_settings)
-        self.addCleanup(self.llm.stopped)
+        cast("Any", self).addCleanup(self.llm.stopped)
 
 
 class WithFakeLLMInMemory(_Cleaned):

@@ -52,14 +52,18 @@ class AsyncClientTests(WithFakeLLM, TestCase):
         self.assertEqual(await self.later.delete_rules(), 1)
 
     async def test_scenarios(self) -> None:
-        path = Path(self.mktemp())
-        path.write_text("rules: [{reply: Hello.}]")
+        path = self.write("rules: [{reply: Hello.}]")
         await self.later.load(path)
-        self.assertEqual(await self.later.scenario(), path.read_text())
+        self.assertEqual(await self.later.scenario(), "rules: [{reply: Hello.}]")
         self.assertEqual(await self.later.delete_scenario(), 1)
-        path.write_text("rules: [{reply: 1}]")
+        path = self.write("rules: [{reply: 1}]")
         with self.assertRaisesRegex(BadScenarioText, f"{path}:1:"):
             await self.later.load(path)
+
+    def write(self, scenario: str) -> Path:
+        path = Path(self.mktemp())
+        path.write_text(scenario)
+        return path
 
     async def test_requests(self) -> None:
         await self.ask("hi")

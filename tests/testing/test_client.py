@@ -42,8 +42,7 @@ class RuleTests(ClientTestCase):
 
     def test_all_that_a_rule_has_gets_there(self) -> None:
         """What is sent is the rule itself: the server's record of it is equal."""
-        made: list[schema.Rule] = []
-        with mock.patch.object(Client, "add", lambda _, rule: made.append(rule) or mock.Mock()):
+        with mock.patch.object(Client, "add") as add:
             when = self.llm.when(user=contains("a"), model="m", tool_result={"name": "f"})
             when.reply(
                 text("one"),
@@ -60,7 +59,9 @@ class RuleTests(ClientTestCase):
             self.llm.when(user="b").replies(
                 error(429, headers={"retry-after": "1"}), reply("x", model="m"), then="loop"
             )
-        for rule in made:
+        rules = [call.args[0] for call in add.call_args_list]
+        self.assertEqual(len(rules), 2)
+        for rule in rules:
             self.assertEqual(self.llm.add(rule).rule, rule)
 
     def test_functions_cannot_be_sent(self) -> None:
@@ -294,11 +295,11 @@ class EveryEndpointTests(SynchronousTestCase):
         send, stream = MemoryTransport.send, MemoryTransport.stream
 
         def sending(self: Any, method: str, path: str, *rest: Any) -> Any:
-            used.add((method.lower(), path.split("?")[0]))
+            used.add((method.lower(), path.partition("?")[0]))
             return send(self, method, path, *rest)
 
         def streaming(self: Any, path: str, headers: Any) -> Any:
-            used.add(("get", path.split("?")[0]))
+            used.add(("get", path.partition("?")[0]))
             return stream(self, path, headers)
 
         self.patch(MemoryTransport, "send", sending)
@@ -326,7 +327,8 @@ def use_everything(llm: Client, request: str) -> None:
     _ = gate.state
     gate.release(), gate.step(), gate.abort()
     added = llm.add(RULE)
-    llm.rules(), llm.rule(added.id), llm.replace_rule(added.id, RULE), llm.delete_rule(added.id)
+    llm.rules(), llm.rule(added.id), llm.replace_rule(added.id, RULE)
+    llm.delete_rule(added.id)
     llm.delete_rules()
     llm.put("rules: []")
     _ = llm.scenario
