@@ -44,8 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line(
         "markers",
-        "fakellm(scenario): give the test a session whose rules are those of a scenario file, or of"
-        " a list of them, relative to the folder of the test; brings the fixture fakellm",
+        "fakellm(scenario): begin the test with the rules of a scenario file, whose path is relative"
+        " to the folder of the test; brings the fixture fakellm",
     )
 
 
@@ -122,7 +122,7 @@ def fakellm(
     llm = fakellm_server.in_session(_session_name(request))
     marker = request.node.get_closest_marker("fakellm")
     if marker is not None:
-        _load(llm, request.path.parent, **_scenario(*marker.args, **marker.kwargs))
+        _load(llm, request.path.parent, marker)
     if request.config.getini("fakellm_environ"):
         _set_environ(llm, monkeypatch)
     request.node.stash[_FAILED] = llm
@@ -136,13 +136,19 @@ def _session_name(request: pytest.FixtureRequest) -> str:
     return f"{worker}-{next(_numbers)}-{name}".strip("-")
 
 
-def _scenario(scenario: Any = ()) -> dict[str, Any]:
-    return {"paths": (scenario,) if isinstance(scenario, str | os.PathLike) else scenario}
+def _load(llm: "Client", folder: Path, marker: pytest.Mark) -> None:
+    from fakellm.testing.errors import BadScenarioText  # noqa: PLC0415
+
+    try:
+        llm.load(folder / _path_of(*marker.args, **marker.kwargs))
+    except TypeError:
+        pytest.fail('say @pytest.mark.fakellm(scenario="rules.yml")', pytrace=False)
+    except (OSError, BadScenarioText) as error:
+        pytest.fail(str(error), pytrace=False)
 
 
-def _load(llm: "Client", folder: Path, paths: Any) -> None:
-    for path in paths:
-        llm.load(folder / path)
+def _path_of(scenario: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    return scenario
 
 
 def _set_environ(llm: "Client", monkeypatch: pytest.MonkeyPatch) -> None:
