@@ -112,11 +112,13 @@ class FakeLLM(MultiService):
         Service.setServiceParent(self._door, self)
         self._control = Control(
             Over(
-                config=self.config,
+                settings=self.config.shown(),
                 clock=self.clock,
                 engine=self._engine,
                 library=self._library,
             ),
+            token=self.config.control_token,
+            max_body=self.config.max_body,
             turned=partial(turns, self._reactor, _TURNS_TO_WRITE),
             in_time=lambda ended, seconds: in_time(ended, self._reactor, seconds),
             every=partial(beat, self._reactor),
@@ -350,5 +352,6 @@ def _about() -> dict[str, Any]:
             *(f"POST {endpoint.path}" for endpoint in registry.ENDPOINTS),
             "GET /v1/models",
             "GET /health",
+            "GET /metrics",
         ],
     }

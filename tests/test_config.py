@@ -1,5 +1,6 @@
 """The settings: declared once, read from options and variables, checked in one place."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec

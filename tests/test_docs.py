@@ -1,6 +1,7 @@
 """Every example of the README and of docs/ does what it says."""
 
 import io
+import json
 import re
 import shlex
 import shutil
@@ -9,12 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.servers import LiveTestCase, MemoryTestCase
+from tests.web.described import check, description, operation_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -26,6 +28,7 @@ class Example:
     """A fenced block of a page."""
 
     def __init__(self, page: Path, line: int, language: str, text: str) -> None:
+        self.page = page
         self.name = f"{page.stem.lower().replace('-', '_')}_{line}"
         self.where = f"{page.name}:{line}"
         self.language = language
@@ -131,7 +134,9 @@ class ExampleTests(LiveTestCase):
         if shutil.which("curl") is None:
             self.skipTest("curl is not installed")
         url = self.serve()
-        (line,) = [e.text for e in EXAMPLES if e.text.startswith("curl ")]
+        (line,) = [
+            e.text for e in EXAMPLES if e.page.name == "README.md" and e.text.startswith("curl ")
+        ]
         ran = await deferToThread(
             subprocess.run,
             shlex.split(line.replace(ADDRESS, url)),
@@ -187,6 +192,90 @@ for _example in EXAMPLES:
             globals().update({n: v for n, v in _found.items() if v.__module__ != TESTCASES})
         else:
             _add(_example)
+
+
+class ControlTests(LiveTestCase):
+    """The lines of the page on the control API, one after the other, against one server."""
+
+    LINES: ClassVar[list[str]] = [
+        line
+        for example in EXAMPLES
+        if example.language == "bash" and example.page.name == "control.md"
+        for line in example.text.splitlines()
+    ]
+
+    def test_each_operation_is_in_a_line(self) -> None:
+        asked = [operation_of(*_asked(line)) for line in self.LINES if line.startswith("curl ")]
+        shown = {each["operationId"] for each in asked if each is not None}
+        paths = description()["paths"].values()
+        self.assertEqual(
+            {each["operationId"] for path in paths for each in path.values()} - shown, set()
+        )
+
+    async def test_each_answers_as_it_says(self) -> None:
+        if shutil.which("curl") is None:
+            self.skipTest("curl is not installed")
+        url = self.serve(clock="virtual")
+        answer: Any = None
+        first = ""
+        for line in self.LINES:
+            if line.startswith("# "):
+                self.assert_says(json.loads(line[2:]), answer, line)
+                continue
+            if "ID" in line and not first:
+                listed = await _curl(f"curl {url}/_fakellm/requests")
+                first = json.loads(listed.body)["requests"][0]["id"]
+            ran = await _curl(line.replace(ADDRESS, url).replace("/ID", f"/{first}"))
+            check(*_asked(line), ran.status, ran.media_type, ran.body)
+            answer = json.loads(ran.body) if ran.media_type.endswith("json") else None
+            if answer is None:
+                self.assertIn(ran.media_type, {"application/yaml", "text/event-stream"})
+
+    def assert_says(self, expected: Any, found: Any, line: str) -> None:
+        """All that is expected is there; of a list, its first ones."""
+        if isinstance(expected, dict):
+            for key, value in expected.items():
+                self.assertIn(key, found, line)
+                self.assert_says(value, found[key], line)
+        elif isinstance(expected, list) and expected:
+            self.assertGreaterEqual(len(found), len(expected), f"{line} {found}")
+            for one, other in zip(expected, found, strict=False):
+                self.assert_says(one, other, line)
+        else:
+            self.assertEqual(found, expected, line)
+
+
+class Ran:
+    """What curl got."""
+
+    def __init__(self, printed: bytes) -> None:
+        self.body, _, told = printed.rpartition(b"\n")
+        status, self.media_type = told.decode().split(" ", 1)
+        self.status = int(status)
+
+
+async def _curl(line: str) -> Ran:
+    ran = await deferToThread(
+        subprocess.run,
+        [
+            *shlex.split(line),
+            *("--silent", "--max-time", "0.5" if "/events" in line else "20"),
+            *("--write-out", r"\n%{http_code} %{content_type}"),
+        ],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    return Ran(ran.stdout)
+
+
+def _asked(line: str) -> tuple[str, str]:
+    """The method and the path of a line of curl's."""
+    words = shlex.split(line)
+    url = next(word for word in words if word.startswith(ADDRESS))
+    posts = {"-d", "--data-binary"} & {*words}
+    method = words[words.index("-X") + 1] if "-X" in words else "POST" if posts else "GET"
+    return method, url.removeprefix(ADDRESS)
 
 
 class PageTests(SynchronousTestCase):

@@ -287,7 +287,15 @@ class ImportingTests(SynchronousTestCase):
     """What importing really does, in a fresh interpreter."""
 
     def assert_imports_little(self, *modules: str) -> None:
-        heavy = ("klein", "openai", "treq", "twisted.internet.reactor", "twisted.web", "werkzeug")
+        heavy = (
+            "klein",
+            "openai",
+            "prometheus_client",
+            "treq",
+            "twisted.internet.reactor",
+            "twisted.web",
+            "werkzeug",
+        )
         script = "\n".join(
             (
                 "import sys",

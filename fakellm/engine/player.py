@@ -107,7 +107,7 @@ class Player:
 
     __slots__ = (
         "_behind_client", "_call", "_cues", "_delivery", "_due_at", "_ended", "_gate", "_gone",
-        "_is_head_due", "_late",
+        "_is_head_due", "_is_token_due", "_late",
         "_left", "_manner", "_next", "_paused", "_playing", "_stage", "_started", "_step_from",
         "_wire", "done",
     )  # fmt: skip
@@ -126,7 +126,9 @@ class Player:
         self._cues = cues
         self._manner = manner
         self._delivery = manner.delivery
-        self._due_at = 0.0  # when the first of the chunks was due that are to be written together
+        # of the chunks that are to be written together: when the first is due, if a token is there
+        self._due_at = 0.0
+        self._is_token_due = False
         self._started = stage.timer.seconds() if begins is None else begins
         self._next: Cue | None = None
         self._call: Call | None = None
@@ -215,8 +217,6 @@ class Player:
         due: list[bytes] = []
         size = 0
         seconds = self._stage.timer.seconds
-        delivery = self._delivery
-        tokenless = delivery is not None and delivery.first_token is None
         now = seconds() - self._started + EXACT_TO_SECONDS
         while not (self._ended or self._paused):
             cue = self._next or next(self._cues, None)
@@ -243,12 +243,9 @@ class Player:
             if type(act) is Write and not act.apart:
                 self._next = None
                 if not act.token or self._manner.late != "drop" or self._is_in_time(at, now):
-                    if not due:
-                        self._due_at = at
+                    self._due_at = self._due_at if due else at
                     due.append(act.data)
-                    if act.token and tokenless:
-                        tokenless = False
-                        self._note_first_token()
+                    self._is_token_due = self._is_token_due or act.token
                     size += len(act.data)
                 if self._step_from is not None and self._has_stepped(due):
                     return
@@ -293,10 +290,8 @@ class Player:
                 pass
             case Write(data):
                 self._is_head_due = False
-                if act.token:
-                    self._note_first_token()
                 self._wire.write(data)
-                self._note_write(at, len(data), 1)
+                self._note_write(at, len(data), 1, token=act.token)
                 if self._step_from is not None and self._has_stepped([]):
                     return True
                 self._turn()
@@ -312,7 +307,7 @@ class Player:
                 return self._holds(self._stage.gates.gate(name, self._manner.session))
             case Raw(data, apart):
                 self._wire.raw(data)
-                self._note_write(at, len(data), 0)
+                self._note_write(at, len(data), 0, token=False)
                 if apart:
                     self._turn()
                     return True
@@ -332,7 +327,7 @@ class Player:
     def _head(self, at: float, head: Head) -> None:
         headers = (*head.headers, *self._manner.headers, *self._told_late())
         if self._delivery is not None:
-            self._delivery.head(self._stage.timer.seconds(), head.status)
+            self._delivery.head(head.status)
         if head.over <= 0.0:
             self._wire.head(head.status, headers)
             self._is_head_due = self._manner.head_at_once
@@ -395,6 +390,8 @@ class Player:
             self._is_head_due = False
             if not self._ended:
                 self._wire.flush()
+                if self._delivery is not None:
+                    self._delivery.head_sent(self._stage.timer.seconds())
 
     def _flush(self, due: list[bytes]) -> None:
         if due:
@@ -403,17 +400,15 @@ class Player:
             data = b"".join(due) if chunks > 1 else due[0]
             due.clear()
             self._wire.write(data)
-            self._note_write(self._due_at, len(data), chunks)
+            self._note_write(self._due_at, len(data), chunks, token=self._is_token_due)
+            self._is_token_due = False
 
-    def _note_write(self, due_at: float, size: int, chunks: int) -> None:
+    def _note_write(self, due_at: float, size: int, chunks: int, *, token: bool) -> None:
         if self._delivery is not None:
             now = self._stage.timer.seconds()
             self._delivery.write(self._started + due_at, now, size, chunks)
-
-    def _note_first_token(self) -> None:
-        delivery = self._delivery
-        if delivery is not None and delivery.first_token is None:
-            delivery.first_token = self._stage.timer.seconds()
+            if token:
+                self._delivery.token_sent(now)
 
     def _note_end(self, how: Ended) -> None:
         if self._delivery is not None:

@@ -28,19 +28,22 @@ class Histogram:
 
     Attributes:
         counts: by bucket.
+        sum: of all, in seconds.
         worst: the greatest, in seconds.
     """
 
-    __slots__ = ("counts", "total", "worst")
+    __slots__ = ("counts", "sum", "total", "worst")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(EDGES) + 1)
+        self.sum = 0.0
         self.worst = 0.0
         self.total = 0
 
     def note(self, seconds: float) -> None:
         """Count one."""
         self.counts[bisect_left(EDGES, seconds)] += 1
+        self.sum += seconds
         self.total += 1
         self.worst = max(self.worst, seconds)
 

@@ -295,7 +295,7 @@ class Engine:
         state: dict[str, Any] = {
             "status": "ok",
             "running": self.running,
-            "queued": self._admission.queued,
+            "queued": self.queued,
         }
         if load.slots is not None:
             state["slots"] = load.slots
@@ -315,6 +315,16 @@ class Engine:
     def troubles(self) -> Troubles:
         """The faults."""
         return self._troubles
+
+    @property
+    def queued(self) -> int:
+        """How many of them wait for a slot."""
+        return self._admission.queued
+
+    @property
+    def punctuality(self) -> Punctuality | None:
+        """Whether it keeps its pace; ``None`` where time is virtual."""
+        return self._stage.punctuality
 
     def drained(self) -> Deferred[None]:
         """Fires once no answer is running."""
@@ -357,6 +367,7 @@ class Engine:
         begins = self._seconds() if arrived is None else arrived
         session = session_of(received, dialect.api_key(received))
         self.sessions.begin(session)
+        self.tally.begin(dialect.name)
         return Case(
             dialect=dialect,
             stamp=stamp,

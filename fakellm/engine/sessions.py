@@ -60,6 +60,9 @@ class Sessions:
         self._idle = idle
         self._sessions: OrderedDict[str, _Session] = OrderedDict()  # those used last come last
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def all(self) -> list[SessionRecord]:
         """Every session, those used last at the end."""
         now = self._seconds()

@@ -16,8 +16,9 @@ class Delivery:
         room: how many writes are kept one by one.
 
     Attributes:
-        status: that was sent; ``None`` before.
+        status: of the head; ``None`` where it was never sent.
         head_at: when the head was sent.
+        is_head_sent: whether it was, or is still to go with what follows it.
         first_token: when the first token of a stream was.
         last: when the last write was.
         ended_at: when it ended.
@@ -30,7 +31,7 @@ class Delivery:
 
     __slots__ = (
         "_room", "_writes", "arrived", "bytes", "chunks", "ended_at", "first_token", "head_at",
-        "how", "last", "late", "queued", "status", "writes",
+        "how", "is_head_sent", "last", "late", "queued", "status", "writes",
     )  # fmt: skip
 
     def __init__(self, arrived: float, room: int = WRITES_AT_MOST) -> None:
@@ -38,6 +39,7 @@ class Delivery:
         self.status: int | None = None
         self.head_at: float | None = None
         self.first_token: float | None = None
+        self.is_head_sent = False
         self.last: float | None = None
         self.ended_at: float | None = None
         self.how: Ended | None = None
@@ -49,13 +51,25 @@ class Delivery:
         self._room = room
         self._writes: array[float] | None = None
 
-    def head(self, at: float, status: int) -> None:
-        """The head is sent, or goes with the next write."""
+    def head(self, status: int) -> None:
+        """There is a head, to be sent with what follows it."""
         self.status = status
-        self.head_at = at
+
+    def head_sent(self, at: float) -> None:
+        """The head is sent."""
+        if not self.is_head_sent:
+            self.is_head_sent = True
+            self.head_at = at
+
+    def token_sent(self, at: float) -> None:
+        """A token of a stream is sent; the first counts."""
+        if self.first_token is None:
+            self.first_token = at
 
     def write(self, planned: float, at: float, size: int, chunks: int = 1) -> None:
         """So many chunks of the body are sent together; the first was due at ``planned``."""
+        if not self.is_head_sent:
+            self.head_sent(at)
         self.writes += 1
         self.chunks += chunks
         self.bytes += size
@@ -72,9 +86,14 @@ class Delivery:
 
     def ended(self, how: Ended, at: float) -> None:
         """It is over; only the first who ends it counts."""
-        if self.how is None:
-            self.how = how
-            self.ended_at = at
+        if self.how is not None:
+            return
+        self.how = how
+        self.ended_at = at
+        if how == "finished":
+            self.head_sent(at)
+        elif not self.is_head_sent:
+            self.status = None
 
     @property
     def weight(self) -> int:

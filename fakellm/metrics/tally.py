@@ -8,9 +8,13 @@ from bisect import bisect_left
 from collections import Counter
 
 from fakellm.journal.noted import Noted
+from fakellm.model.reply import Usage
 
 VALUES_AT_MOST = 100
 """Values of a label that are told apart."""
+
+SERIES_AT_MOST = 2000
+"""Combinations of the labels of answers that are told apart, in full."""
 
 OTHER = "(other)"
 """What stands for all further values."""
@@ -70,7 +74,8 @@ class Tally:
     """The counts of a server.
 
     Attributes:
-        answers: by dialect, endpoint, model, status (``0`` where nothing was sent) and rule.
+        requests: that came in, by dialect.
+        answers: that have ended, by dialect, endpoint, model, status (``0`` where nothing was sent) and rule.
         ended: by who ended them.
         faults: by name.
         tokens: by dialect, model and kind: ``prompt``, ``cached``, ``completion``, ``reasoning``.
@@ -79,15 +84,20 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.answers: Counter[Labels] = Counter()
+        self.requests: dict[str, int] = {}
+        self.answers: dict[Labels, int] = {}
         self.ended: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
-        self.tokens: Counter[Labels] = Counter()
+        self.tokens: dict[Labels, int] = {}
         self.ttft: dict[Labels, Spread] = {}
         self.duration: dict[Labels, Spread] = {}
         self._models = Names()
         self._rules = Names()
         self._statuses: dict[int | None, str] = {None: "0"}
+
+    def begin(self, dialect: str) -> None:
+        """A request came in."""
+        self.requests[dialect] = self.requests.get(dialect, 0) + 1
 
     def note(self, noted: Noted) -> None:
         """The answer to a request has ended."""
@@ -101,7 +111,12 @@ class Tally:
         if status is None:
             status = self._statuses[delivery.status] = str(delivery.status)
         rule = NONE if rule is None else self._rules.bounded(rule)
-        self.answers[noted.dialect, endpoint, model, status, rule] += 1
+        labels: Labels = (noted.dialect, endpoint, model, status, rule)
+        counted = self.answers.get(labels)
+        if counted is None and len(self.answers) >= SERIES_AT_MOST:
+            labels = (noted.dialect, endpoint, OTHER, status, OTHER)
+            counted = self.answers.get(labels)
+        self.answers[labels] = (counted or 0) + 1
         self.ended[delivery.how or NONE] += 1
         if noted.faults is not None:
             self.faults.update(noted.faults)
@@ -111,18 +126,18 @@ class Tally:
         if delivery.first_token is not None:
             _spread(self.ttft, whose).note(delivery.first_token - delivery.arrived)
         if noted.usage is not None:
-            self._count_tokens(noted, model)
+            self._count_tokens(noted.usage, noted.dialect, model)
 
-    def _count_tokens(self, noted: Noted, model: str) -> None:
-        usage, tokens, dialect = noted.usage, self.tokens, noted.dialect
-        if usage is None:
-            return
-        tokens[dialect, model, "prompt"] += usage.prompt
-        tokens[dialect, model, "completion"] += usage.completion
-        if usage.cached:
-            tokens[dialect, model, "cached"] += usage.cached
-        if usage.reasoning:
-            tokens[dialect, model, "reasoning"] += usage.reasoning
+    def _count_tokens(self, usage: Usage, dialect: str, model: str) -> None:
+        for kind, tokens in (
+            ("prompt", usage.prompt),
+            ("completion", usage.completion),
+            ("cached", usage.cached),
+            ("reasoning", usage.reasoning),
+        ):
+            if tokens:
+                labels: Labels = (dialect, model, kind)
+                self.tokens[labels] = self.tokens.get(labels, 0) + tokens
 
 
 def _spread(spreads: dict[Labels, Spread], labels: Labels) -> Spread:

@@ -22,7 +22,7 @@ from fakellm.engine.service import Engine
 from fakellm.interfaces import IDialect, IWire
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
-from fakellm.web import control, cors
+from fakellm.web import control, cors, metrics
 from fakellm.web.control import Control
 from fakellm.web.prefixes import Prefixes
 from fakellm.web.wire import RequestWire, Surroundings, received
@@ -66,6 +66,7 @@ class Api:
         for (path, method), operations in _by_route(registry.OPERATIONS).items():
             self._route(path, method, partial(self._operate, operations))
         self._route("/health", "GET", self._health)
+        self._route("/metrics", "GET", self._metrics)
         self._route("/", "GET", self._root)
         self._app.handle_errors(HTTPException)(cast("Any", self._refused))
 
@@ -137,6 +138,12 @@ class Api:
 
     def _root(self, request: Request) -> Deferred[None]:
         return self._show(request, msgspec.json.encode(self._about))
+
+    def _metrics(self, request: Request) -> Deferred[None]:
+        body = metrics.scraped(self._engine)
+        return _sent(
+            request, self._around, lambda wire: self._engine.play(metrics.answer(body), wire)
+        )
 
     def _show(self, request: Request, body: bytes) -> Deferred[None]:
         return _sent(

@@ -1,12 +1,12 @@
 """Joins the routes of the control API."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 
-from fakellm.config import Config
 from fakellm.engine.service import Engine
 from fakellm.scenarios.library import Library
 from fakellm.web.control.clock import ClockRoutes
@@ -30,13 +30,13 @@ class Over(Struct, frozen=True, kw_only=True):
     """What is controlled.
 
     Attributes:
-        config: the settings that the server was started with.
+        settings: what the server was started with, secrets masked.
         clock: whose time answers are on; it is advanced if it is a `twisted.internet.task.Clock`.
         engine: answers.
         library: has the rules.
     """
 
-    config: Config
+    settings: Mapping[str, Any]
     clock: IReactorTime
     engine: Engine
     library: Library
@@ -47,6 +47,8 @@ class Control:
 
     Args:
         over: what is controlled.
+        token: what requests have to bear; empty where none is set.
+        max_body: bytes that a request's body may have.
         turned: waits until the reactor has written what can be written now.
         in_time: waits for a Deferred, but no more than so many real seconds; whether it fired.
         every: does something every so many real seconds.
@@ -56,6 +58,8 @@ class Control:
         self,
         over: Over,
         *,
+        token: str,
+        max_body: int,
         turned: Callable[[], Awaitable[None]],
         in_time: InTime,
         every: Every,
@@ -73,15 +77,15 @@ class Control:
             *VerifyRoutes(engine.journal).routes(),
             *SessionRoutes(engine, over.library).routes(),
             *self._events.routes(),
-            *SettingsRoutes(over.config).routes(),
+            *SettingsRoutes(over.settings).routes(),
         ]
         routes += OpenApiRoutes(routes).routes()
         self._dispatcher = Dispatcher(
             routes,
-            safety=Safety(over.config.control_token),
+            safety=Safety(token),
             turned=turned,
             touch=engine.sessions.touch,
-            max_body=over.config.max_body,
+            max_body=max_body,
         )
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ class EventRoutes:
     def __init__(self, journal: Journal, every: Every) -> None:
         self._journal = journal
         self._every = every
-        self._open: set[_Feed] = set()
+        self._open: set[Feed] = set()
 
     def routes(self) -> list[Route]:
         """The one there is."""
@@ -78,7 +78,7 @@ class EventRoutes:
         set_head(request, 200, EVENTS, None)
         if request.method == b"HEAD":
             return
-        feed = _Feed(request)
+        feed = Feed(request)
 
         def tell(event: JournalEvent) -> None:
             if asked.kind in {None, event.kind} and asked.session in {None, event.entry.session}:
@@ -99,7 +99,7 @@ class EventRoutes:
 
 
 @implementer(IPushProducer)
-class _Feed:
+class Feed:
     """One client's.
 
     Attributes:

@@ -20,7 +20,7 @@ class SessionList(Struct, frozen=True, kw_only=True):
 class Reset(Struct, frozen=True, kw_only=True):
     """What starts afresh."""
 
-    sessions: Annotated[list[str], Meta(description="The sessions that were there.")]
+    sessions: Annotated[list[str], Meta(description="The sessions that do.")]
 
 
 class SessionRoutes:

@@ -1,10 +1,10 @@
 """The route of the settings: what the server was started with, secrets masked."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from fakellm.config import Config
 from fakellm.web.control.routes import Call, Route
 
 
@@ -17,10 +17,10 @@ class SettingsShown(Struct, frozen=True, kw_only=True):
 
 
 class SettingsRoutes:
-    """Shows settings."""
+    """Shows settings, which may be shown to anybody."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = dict(settings)
 
     def routes(self) -> list[Route]:
         """The one there is."""
@@ -35,4 +35,4 @@ class SettingsRoutes:
         ]
 
     async def _show(self, _: Call) -> SettingsShown:
-        return SettingsShown(settings=self._config.shown())
+        return SettingsShown(settings=self._settings)
