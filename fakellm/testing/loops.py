@@ -4,15 +4,16 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor, install
 
-from fakellm.testing.servers import LiveLLM
+if TYPE_CHECKING:
+    from fakellm.testing.servers import LiveLLM
 
 
 @contextlib.asynccontextmanager
-async def serving(**settings: Any) -> AsyncIterator[LiveLLM]:
+async def serving(**settings: Any) -> AsyncIterator["LiveLLM"]:
     """Run a server in the running event loop for as long as the ``async with`` lasts.
 
     ``async with serving(answer="It is sunny.") as llm:`` gives what steers it; ``llm.openai_url``
@@ -25,7 +26,11 @@ async def serving(**settings: Any) -> AsyncIterator[LiveLLM]:
         BadSetting: a setting is wrong.
     """
     loop = asyncio.get_running_loop()
-    llm = LiveLLM(reactor=_reactor(loop), **settings)
+    reactor = _reactor(loop)
+
+    from fakellm.testing.servers import LiveLLM  # noqa: PLC0415 -- installs one where there is none
+
+    llm = LiveLLM(reactor=reactor, **settings)
     try:
         yield llm
     finally:
