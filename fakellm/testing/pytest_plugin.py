@@ -44,8 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line(
         "markers",
-        "fakellm(scenario): begin the test with the rules of a scenario file, whose path is relative"
-        " to the folder of the test; brings the fixture fakellm",
+        "fakellm(scenario): begin the test with the rules of a scenario file, whose path is"
+        " relative to the folder of the test; brings the fixture fakellm",
     )
 
 

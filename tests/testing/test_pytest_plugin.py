@@ -122,9 +122,7 @@ class FixtureTests(PytestTestCase):
         self.assert_outcomes(ran, passed=2)
 
     def test_a_wrong_option_says_so(self) -> None:
-        ran = self.run_pytest(
-            "def test_it(fakellm): pass\n", ini="fakellm_options = --bogus"
-        )
+        ran = self.run_pytest("def test_it(fakellm): pass\n", ini="fakellm_options = --bogus")
         self.assert_outcomes(ran, error=1)
         self.assertIn("option --bogus", ran.out)
 
