@@ -49,7 +49,7 @@ class LiveTestCase(TestCase):
 
     def serve(self, **settings: Any) -> str:
         """Start a server that ends with the test; its URL."""
-        server = FakeLLM(port=0, **{"grace": 0, **settings})
+        server = self.server = FakeLLM(port=0, **{"grace": 0, **settings})
         server.privilegedStartService()
         server.startService()
         self.addCleanup(server.stopService)

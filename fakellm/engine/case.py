@@ -67,7 +67,7 @@ class Case:
         delivery = self.noted.delivery
         if self.admitted is not None and self.admitted.standings:
             headers = tuple(self.dialect.limit_headers(self.admitted.standings, self.stamp))
-        if self.place is not None:
+        if self.place is not None and self.place.position:
             delivery.queued = self.place.waited
         if self.place is not None and regime.load.slots is not None:
             headers = (

@@ -122,6 +122,7 @@ class JournalFile(Sink):
                 self._tell_lost(len(batch), error.strerror or str(error))
             with self._changed:
                 self._waiting -= sum(map(len, batch))
+                self._changed.notify_all()
         if file is not None:
             os.close(file)
 

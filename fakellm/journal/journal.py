@@ -4,6 +4,7 @@ What is kept is cheap, and records are made when they are asked for. Entries tha
 for others are counted. It must never make an answer late or fail.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
@@ -73,7 +74,7 @@ class Journal:
         self._log = Logger()
         self._tokenizer = tokenizer
         self._bounds = bounds
-        self._entries: dict[str, Noted] = {}  # in the order of their coming
+        self._entries: OrderedDict[str, Noted] = OrderedDict()  # in the order of their coming
         self._sessions: dict[str, dict[str, Noted]] = {}
         self._bytes = 0
         self._waiters: list[_Waiter] = []

@@ -10,7 +10,7 @@ _SECRET_HEADERS = frozenset({
     "x-amz-security-token", "x-api-key", "x-auth-token", "x-goog-api-key",
 })  # fmt: skip
 _SECRET_NAME = re.compile(
-    r"(^|[-_.])(api[-_]?key|key|token|secret|password|passwd|pwd|signature|sig|credential)s?$"
+    r"(^|[-_.])(api[-_]?key|key|token|secret|password|passwd|pwd|signature|sig|credentials?)$"
     r"|apikey|access[-_]?token|auth[-_]?token|client[-_]?secret",
     re.IGNORECASE,
 )

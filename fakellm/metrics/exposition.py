@@ -1,7 +1,7 @@
 """The counts of a server in Prometheus' text format.
 
-Imported when somebody scrapes, and no sooner, as the library takes its time to load. The registry is
-this server's own: the library's global one would tell of every server in the process. Of the
+Imported when somebody scrapes, and no sooner, as the library takes its time to load. The registry
+is this server's own: the library's global one would tell of every server in the process. Of the
 library, the module for Twisted must never be imported: it installs a reactor.
 """
 

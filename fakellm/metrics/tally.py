@@ -75,7 +75,8 @@ class Tally:
 
     Attributes:
         requests: that came in, by dialect.
-        answers: that have ended, by dialect, endpoint, model, status (``0`` where nothing was sent) and rule.
+        answers: that have ended, by dialect, endpoint, model, status (``0`` where nothing was sent)
+            and rule.
         ended: by who ended them.
         faults: by name.
         tokens: by dialect, model and kind: ``prompt``, ``cached``, ``completion``, ``reasoning``.

@@ -55,8 +55,6 @@ def read_rule(value: Any, profiles: Mapping[str, object]) -> schema.Rule:
     """
     data = _Data(value)
     place = data.place
-    if not isinstance(value, dict):
-        raise BadData((Wrong(path=(), message="expected a mapping, such as a rule"),))
     found = read(value, schema.Rule, place.spot, place.complain)
     if found.record is HOLE:
         raise BadData(data.mistakes())
