@@ -101,6 +101,7 @@ class ServerProcess:
     ) -> None:
         if settings.get("log_level", "info") not in {"info", "debug"}:
             raise TypeError("the log says where the server listens: its level is info or debug")
+        self._owner = os.getpid()
         words = command_line(**{"port": 0, "grace": 0, **settings})
         self._holding: int | None = None
         if lifeline is None:
@@ -154,8 +155,10 @@ class ServerProcess:
             time.sleep(_LOOKS_EVERY_SECONDS)
 
     def stop(self) -> None:
-        """End it, and wait for that."""
+        """End it, and wait for that; in a fork of the process that started it, leave it alone."""
         self.let_go()
+        if os.getpid() != self._owner:
+            return
         if self._process.poll() is None:
             self._process.terminate()
         try:

@@ -102,7 +102,7 @@ def fakellm_server(request: pytest.FixtureRequest) -> Iterator["Client"]:
     config = request.config
     options = config.getini("fakellm_options")
     folder = getattr(config, "workerinput", {}).get("fakellm_folder")
-    if folder is not None:
+    if folder is not None and Path(folder).exists():  # else, the worker is on another machine
         from fakellm.testing.sharing import shared_url  # noqa: PLC0415
 
         yield Client(shared_url(Path(folder), options, cwd=config.rootpath))

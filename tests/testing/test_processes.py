@@ -130,6 +130,25 @@ class RunningTests(ProcessTestCase):
             self.assertEqual(os.environ["NO_PROXY"], "a.example,127.0.0.1,::1,localhost")
             self.assertEqual(os.environ["no_proxy"], "127.0.0.1,::1,localhost")
 
+    def test_a_fork_leaves_it_alone(self) -> None:
+        script = (
+            "import os, fakellm\n"
+            "with fakellm.running() as llm:\n"
+            "    child = os.fork()\n"
+            "    if child:\n"
+            "        os.waitpid(child, 0)\n"
+            "        print(len(llm.sessions))\n"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        self.assertEqual((ended.stdout, ended.stderr), ("0\n", ""))
+
     def test_one_that_does_not_end_is_killed(self) -> None:
         process = ServerProcess()
         process.url()
