@@ -208,8 +208,8 @@ class Running(Client):
         environ: the variables of the environment that lead SDKs to the server.
     """
 
-    def __init__(self, process: ServerProcess, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, process: ServerProcess, url: str, token: str | None) -> None:
+        super().__init__(url, token=token)
         self._process = process
 
     @property
@@ -246,7 +246,7 @@ def running(
     """
     with ServerProcess(**settings) as process:
         url = process.url(timeout)
-        llm = Running(process, url)
+        llm = Running(process, url, settings.get("control_token"))
         with _environ_set(llm.environ) if set_environ else contextlib.nullcontext():
             yield llm
 

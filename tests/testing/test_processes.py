@@ -64,7 +64,7 @@ class RunningTests(ProcessTestCase):
         expected = ["--model=a", "--model=b", "--answer=-x", "--echo-model", "--no-watch"]
         self.assertEqual(words, expected)
         words = command_line(
-            ttft={"uniform": [1, 2]}, scenario="a.yml", echo_model="no", slots=None
+            ttft={"uniform": [1, 2]}, scenario="a.yml", echo_model="no", queue=None
         )
         expected = ["--no-echo-model", "--scenario=a.yml", '--ttft={"uniform":[1,2]}']
         self.assertEqual(words, expected)
