@@ -23,7 +23,7 @@ from fakellm.testing.client import Client
 from fakellm.testing.environment import UNSET, past_proxies
 from fakellm.testing.errors import NotStarted
 
-STARTS_IN_SECONDS = 30.0
+STARTS_IN_SECONDS = 60.0
 """How long a server may take to listen."""
 
 _LISTENING = re.compile(rb"fakellm is listening on (\S+)")

@@ -165,7 +165,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """Show, where a test failed, what the server was asked and why it answered as it did."""
     report = yield
     llm = item.stash.get(_FAILED, None)
-    if report.when == "call" and report.failed and llm is not None:
+    if report.when != "teardown" and report.failed and llm is not None:
         from fakellm.testing.reporting import sections  # noqa: PLC0415
 
         report.sections.extend(sections(llm))
