@@ -5,7 +5,7 @@ scenario that was put, those of the server's files, and our own; so a test overr
 from. Files can be read again while the server runs: if they are wrong, what was read stays.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -274,26 +274,23 @@ class Library:
 
     def standing(self, session: str | None = None) -> Sequence[Standing]:
         """The rules that a session goes by, or the server, in the order of trying."""
-        of: dict[int, Standing] = {}
-        for whose in dict.fromkeys((session, None)):
-            added = self._added.get(whose, Added())
-            self._note(of, added.rules.values(), "added", whose)
-            self._note(of, added.made, "python", whose)
-            self._note(of, added.of_scenario, "put", whose)
-        self._note(of, self._written, "file")
-        self._note(of, self._ours, "built_in")
+        of = {id(each.rule): each for each in self._all(dict.fromkeys((session, None)))}
         tried = self.book.rules if session is None else self.book.rules_for(session)
         return [of[id(rule)] for rule in tried]
 
-    @staticmethod
-    def _note(
-        of: dict[int, Standing],
-        rules: Iterable[CompiledRule],
-        source: Source,
-        session: str | None = None,
-    ) -> None:
-        for rule in rules:
-            of[id(rule)] = Standing(rule=rule, source=source, session=session)
+    def find(self, name: str) -> Standing | None:
+        """The rule of an id, whosever it is."""
+        return next((each for each in self._all(self._added) if each.rule.id == name), None)
+
+    def _all(self, sessions: Iterable[str | None]) -> Iterator[Standing]:
+        """Those of sessions, of the server under ``None``, of its files, and our own."""
+        for session in sessions:
+            added = self._added.get(session, Added())
+            yield from _standing(added.rules.values(), "added", session)
+            yield from _standing(added.made, "python", session)
+            yield from _standing(added.of_scenario, "put", session)
+        yield from _standing(self._written, "file")
+        yield from _standing(self._ours, "built_in")
 
     def _added_of(self, session: str | None) -> Added:
         added = self._added.get(session)
@@ -372,6 +369,12 @@ class Library:
 
     def _put_in_force(self) -> None:
         self.book.replace(self._rules(), settings=self._book_settings())
+
+
+def _standing(
+    rules: Iterable[CompiledRule], source: Source, session: str | None = None
+) -> Iterator[Standing]:
+    return (Standing(rule=rule, source=source, session=session) for rule in rules)
 
 
 @cache

@@ -60,7 +60,9 @@ class RuleTests(SynchronousTestCase):
             " quote it; "
             "time: unknown key 'time'; did you mean 'times'?",
         )
-        self.assertIn("expected a mapping", str(self.assertRaises(BadData, read_rule, "x", {})))
+        self.assertIn(
+            "expected a rule (a mapping", str(self.assertRaises(BadData, read_rule, "x", {}))
+        )
 
     def test_nothing_at_all_is_left_of_it(self) -> None:
         self.assertEqual(

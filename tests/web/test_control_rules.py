@@ -95,7 +95,7 @@ class RuleTests(ControlTestCase):
             ),
             ({"reply": "a", "timing": "fast"}, {"timing": "there is no profile 'fast'"}),
             ({"reply": "a", "faults": ["exlode"]}, {"faults.0": "exlode"}),
-            ([], {None: "expected a mapping"}),
+            ([], {None: "expected a rule (a mapping"}),
         ):
             problem = self.problem("POST", "/rules", rule)
             found = {each.get("path"): each["detail"] for each in problem["errors"]}

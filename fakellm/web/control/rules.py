@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, structs
+from msgspec import UNSET, Meta, Struct
 
 from fakellm.scenarios import schema
 from fakellm.scenarios.added import Put, Source, Standing, TooMany
@@ -21,6 +21,14 @@ class OfRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Those that this session goes by, and how often they answered in it."),
     ] = None
     source: Annotated[Source | None, Meta(description="Only those that are from there.")] = None
+
+
+class OfCounts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which counts."""
+
+    session: Annotated[
+        SessionName | None, Meta(description="How often it answered in this session.")
+    ] = None
 
 
 class RuleState(Struct, frozen=True, kw_only=True):
@@ -92,7 +100,7 @@ class RuleRoutes:
                 path="/rules/{id}",
                 summary="Show a rule.",
                 handle=self._show,
-                query=OfRules,
+                query=OfCounts,
                 answer=RuleState,
                 problems=(404,),
             ),
@@ -152,12 +160,10 @@ class RuleRoutes:
 
     async def _show(self, call: Call) -> RuleState:
         name = call.names["id"]
-        asked: OfRules = call.query
-        for whose in (asked.session, *self._library.sessions()):
-            for each in self._found(structs.replace(asked, session=whose)):
-                if each.rule.id == name:
-                    return self._state(each, asked.session)
-        raise Problem(404, f"there is no rule {name!r}")
+        found = self._library.find(name)
+        if found is None:
+            raise Problem(404, f"there is no rule {name!r}")
+        return self._state(found, call.query.session)
 
     async def _add(self, call: Call) -> RuleState:
         session = call.query.session
@@ -212,8 +218,7 @@ class RuleRoutes:
         return [each for each in standing if asked.source in {None, each.source}]
 
     def _not_added(self, name: str) -> Problem:
-        known = {each.rule.id for each in self._library.standing()}
-        if name in known:
+        if self._library.find(name) is not None:
             return Problem(409, f"the rule {name!r} was not added here: it cannot be changed")
         return Problem(404, f"there is no rule {name!r}")
 
