@@ -14,6 +14,7 @@ from fakellm.testing.errors import Unreachable
 TAKES_AT_MOST_SECONDS = 30.0
 """How long an answer that nothing has to be waited for may take."""
 
+_SILENT_AT_MOST_SECONDS = 60.0  # of a feed, which has a comment every 15 s
 _PIECE_BYTES = 65536
 
 
@@ -65,7 +66,7 @@ class HTTPTransport:
 
     def stream(self, path: str, headers: Mapping[str, str]) -> Generator[bytes, None, None]:
         """Get what has no end; see `Transport`."""
-        with self._asked("GET", path, headers, b"", None) as response:
+        with self._asked("GET", path, headers, b"", _SILENT_AT_MOST_SECONDS) as response:
             if response.status != http.client.OK:
                 raise Unreachable(f"GET {path}: {response.status} {response.read(500)!r}")
             while piece := response.read1(_PIECE_BYTES):
@@ -78,12 +79,14 @@ class HTTPTransport:
         path: str,
         headers: Mapping[str, str],
         body: bytes,
-        timeout: float | None,
+        timeout: float,
     ) -> Iterator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         with contextlib.closing(kind(*self._place, timeout=timeout)) as connection:
             try:
                 connection.request(method, self._path + path, body or None, dict(headers))
                 yield connection.getresponse()
+            except Unreachable:
+                raise
             except (OSError, http.client.HTTPException) as error:
                 raise Unreachable(f"no answer at {self._url}: {error!r}") from error

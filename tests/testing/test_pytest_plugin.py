@@ -209,6 +209,7 @@ class OtherPluginsTests(PytestTestCase):
         self.assert_outcomes(ran, passed=1)
 
     def test_unittest_s_classes(self) -> None:
+        (self.folder / "rules.yml").write_text("rules: [{when: {user: hi}, reply: From a file.}]")
         ran = self.run_pytest(
             "import pytest, unittest\n"
             "class Tests(unittest.TestCase):\n"
@@ -217,8 +218,12 @@ class OtherPluginsTests(PytestTestCase):
             "    def test_it(self):\n"
             "        self.llm.when().reply('Hello.')\n"
             "        self.assertEqual(ask('hi'), 'Hello.')\n"
+            "@pytest.mark.fakellm(scenario='rules.yml')\n"
+            "class MarkedTests(unittest.TestCase):\n"
+            "    def test_it(self):\n"
+            "        self.assertEqual(ask('hi'), 'From a file.')\n"
         )
-        self.assert_outcomes(ran, passed=1)
+        self.assert_outcomes(ran, passed=2)
 
 
 TWO_HUNDRED = """
