@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         text,
         tool_call,
     )
+    from fakellm.testing.processes import running
 
 __version__ = "0.1.0"
 __all__ = [
@@ -56,12 +57,17 @@ __all__ = [
     "reasoning",
     "refusal",
     "reply",
+    "running",
     "starts_with",
     "text",
     "tool_call",
 ]
 
-_HOMES = {"FakeLLM": "fakellm.assembly", "Config": "fakellm.config"}
+_HOMES = {
+    "FakeLLM": "fakellm.assembly",
+    "Config": "fakellm.config",
+    "running": "fakellm.testing.processes",
+}
 _WORDS = "fakellm.scenarios.words"
 
 

@@ -4,14 +4,20 @@ Each subcommand is one entry of `COMMANDS`; without one the server runs. Importi
 install no reactor, so that ``--reactor`` can: only `_serve` imports it.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from twisted.application.app import ReactorSelectionMixin
+from twisted.internet.error import ConnectionDone, ReactorNotRunning
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.logger import Logger, globalLogBeginner
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from fakellm import commands
 from fakellm.config import did_you_mean
@@ -25,6 +31,14 @@ class ServeOptions(Options, ReactorSelectionMixin):
     """The server's options as twistd has them, and which reactor to run it with."""
 
     synopsis = "Usage: fakellm [serve] [options]"
+
+    def __init__(self) -> None:
+        Options.__init__(self)
+        self.until_eof = False
+
+    def opt_until_eof(self) -> None:
+        """Stop when standard input ends: the other end of that pipe lives no longer."""
+        self.until_eof = True
 
     def getUsage(self, width: int | None = None) -> str:  # noqa: N802 -- Twisted's name
         """Add the commands to the options."""
@@ -68,7 +82,39 @@ def _serve(argv: Sequence[str]) -> None:
 
     # From here on standard error leads to the log, and so would a complaint about the options.
     globalLogBeginner.beginLoggingTo([log_observer(options.config, standard_output())])
+    if options.until_eof:
+        IReactorFDSet(reactor).addReader(_Lifeline(reactor))
     _run(server, reactor)
+
+
+@implementer(IReadDescriptor)
+class _Lifeline:
+    """Standard input, whose end is the end of the server; what comes in by it is not heeded.
+
+    Args:
+        reactor: is stopped then.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def fileno(self) -> int:
+        """Standard input's."""
+        return 0
+
+    def doRead(self) -> Any:  # noqa: N802 -- the interface's name
+        """Read on; what it returns says that there is no more."""
+        return None if os.read(0, 65536) else ConnectionDone()
+
+    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002, N802 -- the interface's name
+        """Stop the server, unless it stops already."""
+        with suppress(ReactorNotRunning):
+            self._reactor.stop()
+            _log.info("standard input has ended")
+
+    def logPrefix(self) -> str:  # noqa: N802 -- the interface's name
+        """Its name in the log."""
+        return "standard input"
 
 
 def _run(server: Server, reactor: Any) -> None:

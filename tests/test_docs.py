@@ -35,6 +35,15 @@ class Example:
         self.text = text
 
     @property
+    def runner(self) -> str:
+        """What runs it, in a process of its own (see `tests.testing.test_examples`), or nothing."""
+        if re.search(r"^(async )?def test_", self.text, re.MULTILINE):
+            return "pytest"
+        if "(unittest.TestCase)" in self.text:
+            return "unittest"
+        return "script" if "asyncio.run(" in self.text else ""
+
+    @property
     def prints(self) -> list[str]:
         """What its comments behind `print` say it prints."""
         return re.findall(r"^\s*print\(.*\)  # (.*)$", self.text, re.MULTILINE)
@@ -185,7 +194,7 @@ for _example, _next in zip(EXAMPLES, [*EXAMPLES[1:], None], strict=True):
         _add_scenario(_example, _next if _next and _next.language == "chat" else None)
 
 for _example in EXAMPLES:
-    if _example.language == "python":
+    if _example.language == "python" and not _example.runner:
         if "TestCase" in _example.text:
             # trial finds and runs the tests that are examples
             _found = {n: v for n, v in _example.run()[0].items() if _is_test(v)}

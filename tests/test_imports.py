@@ -16,6 +16,7 @@ from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
 import fakellm
+import fakellm.testing
 from tests.processes import TIMEOUT, environment
 
 PACKAGE = Path(fakellm.__file__).parent
@@ -208,11 +209,12 @@ class ImportTests(SynchronousTestCase):
         importers = {
             part(found.importer) for found in self.imports if within(found.module, "twisted.web")
         }
-        self.assertEqual(importers, {"web", "assembly"})
+        self.assertEqual(importers, {"web", "assembly", "testing"})
 
     def test_only_the_engine_schedules(self) -> None:
         schedulers = {part(name) for name, tree in sources().items() if SCHEDULERS & names_in(tree)}
-        self.assertEqual(schedulers, {"engine"})
+        # what is for tests is on the other side, and waits for processes
+        self.assertEqual(schedulers - {"testing"}, {"engine"})
 
     def test_no_import_installs_a_reactor(self) -> None:
         """Only what starts a server imports it, and no sooner than it does."""
@@ -220,7 +222,8 @@ class ImportTests(SynchronousTestCase):
             found for found in self.imports if within(found.module, "twisted.internet.reactor")
         ]
         self.assertEqual([str(found) for found in reactor if found.at_once], [])
-        self.assertEqual({part(found.importer) for found in reactor}, {"assembly", "tap", "cli"})
+        importers = {part(found.importer) for found in reactor}
+        self.assertEqual(importers, {"assembly", "tap", "cli", "testing"})
 
     def test_pure_parts_import_nothing_that_is_not(self) -> None:
         wrong = [
@@ -319,8 +322,16 @@ class ImportingTests(SynchronousTestCase):
     def test_importing_what_twistd_and_the_command_need_installs_no_reactor(self) -> None:
         self.assert_imports_little("fakellm.tap", "fakellm.cli", "twisted.plugins.fakellm_plugin")
 
+    def test_importing_what_tests_need_installs_no_reactor(self) -> None:
+        modules = ("", ".client", ".processes", ".pytest_plugin", ".trial")
+        self.assert_imports_little(*(f"fakellm.testing{name}" for name in modules))
+
     def test_the_public_names_come_on_first_use(self) -> None:
         self.assertEqual(fakellm.Config.__module__, "fakellm.config")
         self.assertEqual(fakellm.FakeLLM.__module__, "fakellm.assembly")
         with self.assertRaisesRegex(AttributeError, "has no attribute 'nonesuch'"):
             fakellm.nonesuch  # noqa: B018 -- asking for it is what is tested
+        for name in fakellm.testing.__all__:
+            self.assertEqual(getattr(fakellm.testing, name).__name__, name)
+        with self.assertRaisesRegex(AttributeError, "has no attribute 'nonesuch'"):
+            fakellm.testing.nonesuch  # noqa: B018 -- likewise

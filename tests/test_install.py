@@ -113,6 +113,14 @@ class InstallTests(SynchronousTestCase):
             status, _ = get(process.url(), "/health")
             ended = process.stop()
         self.assertEqual((status, ended.err), (200, ""))
+        self.assert_pytest_knows_it()
+
+    def assert_pytest_knows_it(self) -> None:
+        test = self.elsewhere / "test_it.py"
+        test.write_text("def test_it(fakellm):\n    assert fakellm.requests == []\n")
+        self.env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        ran = self.call(self.python, "-m", "pytest", "-p", "fakellm", str(test))
+        self.assertIn("1 passed", ran)
 
     def test_the_wheel(self) -> None:
         self.call(
