@@ -14,6 +14,7 @@ from fakellm.model.reply import Failure, Refused
 from fakellm.model.stamp import Stamp
 from fakellm.scenarios.book import Decision
 from fakellm.scenarios.conduct import RuleConduct
+from tests.journal.entries import noted
 
 STAMP = Stamp(seed=0, number=1, created=0, fingerprint="fp_0")
 
@@ -74,6 +75,8 @@ class TroublesTests(SynchronousTestCase):
         self.assertIsNot(self.troubles.asked_for({"x-fakellm-fault": "hang"}), first)
 
     def test_what_strikes_is_counted_and_a_gate_is_no_fault(self) -> None:
+        request = noted()
         for name in ("reset", "reset", "hold"):
-            self.troubles.note(name)
+            self.troubles.note(request, name)
         self.assertEqual(self.troubles.struck, {"reset": 2})
+        self.assertEqual(request.faults, ["reset"])
