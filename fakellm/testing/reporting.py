@@ -126,7 +126,7 @@ def _prompt(request: JournalEntry) -> Prompt | None:
         headers=request.headers,
         body=request.body.encode(),
     )
-    dialect = registry.endpoint_at(request.path)
+    dialect = registry.ROUTING.endpoint_at(request.path)
     if dialect is None:
         return None
     try:

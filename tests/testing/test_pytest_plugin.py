@@ -294,7 +294,9 @@ class KilledTests(PytestTestCase):
         self, number: signal.Signals, *arguments: str, plugins: tuple[str, ...] = ()
     ) -> None:
         with Process(
-            command(*arguments, plugins=plugins), cwd=str(self.folder), env=env()
+            command(*arguments, plugins=plugins),
+            cwd=str(self.folder),
+            env=env(TMPDIR=str(self.folder)),  # where what a killed run leaves is no hindrance
         ) as running:
             self.assertTrue(select.select([self.there], [], [], TIMEOUT)[0], "no test ran")
             with end_of(self.server()) as ended:
