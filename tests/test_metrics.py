@@ -55,7 +55,7 @@ class CountTests(MetricsCase):
         self.serve()
         self.scrape()
         self.assertEqual(self.value("fakellm_requests_total", dialect="openai"), None)
-        self.assertEqual(self.value("fakellm_running"), 1)  # the scrape itself is an answer
+        self.assertEqual(self.value("fakellm_running"), 0)
 
     def test_tokens(self) -> None:
         self.serve(answer="one two three")
@@ -77,7 +77,7 @@ class CountTests(MetricsCase):
         for _ in range(3):
             Asked(self, {}, {}).asked.addErrback(lambda _: None)
         scraped = self.scrape()
-        self.assertEqual(scraped["fakellm_running", frozenset()], 4)  # and the scrape itself
+        self.assertEqual(scraped["fakellm_running", frozenset()], 3)
         self.assertEqual(scraped["fakellm_queued", frozenset()], 2)
         self.assertEqual(scraped["fakellm_sessions", frozenset()], 1)
 

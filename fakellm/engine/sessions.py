@@ -4,7 +4,7 @@ What a session has is kept elsewhere, by whoever it belongs to; here it is only 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
@@ -59,6 +59,7 @@ class Sessions:
         self._at_most = at_most
         self._idle = idle
         self._sessions: OrderedDict[str, _Session] = OrderedDict()  # those used last come last
+        self._none_idle_before = 0.0
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -78,20 +79,26 @@ class Sessions:
 
     def touch(self, name: str) -> None:
         """A session is used, though not for a request: it gets a rule, say."""
+        self._used(name)
+
+    def begin(self, name: str) -> None:
+        """A request of a session begins to be answered."""
+        session = self._used(name)
+        session.requests += 1
+        session.running += 1
+
+    def _used(self, name: str) -> _Session:
         now = self._seconds()
         session = self._sessions.get(name)
         if session is None:
             session = self._sessions[name] = _Session(name, now)
-        session.used = now
-        self._sessions.move_to_end(name)
-        self._make_room(now, name)
-
-    def begin(self, name: str) -> None:
-        """A request of a session begins to be answered."""
-        self.touch(name)
-        session = self._sessions[name]
-        session.requests += 1
-        session.running += 1
+            self._make_room(now, name)
+        else:
+            session.used = now
+            self._sessions.move_to_end(name)
+            if now >= self._none_idle_before:
+                self._make_room(now, name)
+        return session
 
     def end(self, name: str) -> None:
         """Its answer has ended."""
@@ -103,11 +110,15 @@ class Sessions:
         """Remember it no more; whether it was there."""
         return self._sessions.pop(name, None) is not None
 
+    def _oldest_first(self) -> Iterator[_Session]:
+        """Each session once, if whoever is given one drops it or moves it to the end."""
+        left = len(self._sessions)
+        while left and self._sessions:
+            left -= 1
+            yield next(iter(self._sessions.values()))
+
     def _make_room(self, now: float, used: str) -> None:
-        oldest = next(iter(self._sessions.values()))
-        if len(self._sessions) <= self._at_most and now - oldest.used < self._idle:
-            return
-        for session in list(self._sessions.values()):
+        for session in self._oldest_first():
             if len(self._sessions) <= self._at_most and now - session.used < self._idle:
                 break
             if session.running or session.name in {used, DEFAULT_SESSION}:
@@ -117,3 +128,4 @@ class Sessions:
             self._forget(session.name)
             self.drop(session.name)
         self._sessions.move_to_end(used)
+        self._none_idle_before = next(iter(self._sessions.values())).used + self._idle

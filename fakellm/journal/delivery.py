@@ -1,21 +1,27 @@
-"""How an answer goes out, noted as it does; cheap, for it is on the way of every write."""
+"""How an answer goes out, noted as it does.
 
-from array import array
+It is on the way of every write, and thousands of them are kept: so it is no frozen value, and
+nothing in it is for the garbage collector to look at.
+"""
+
+from struct import Struct as Packing
+
+from msgspec import Struct
 
 from fakellm.journal.records import DeliveryRecord, Ended, WriteRecord
 
 WRITES_AT_MOST = 500
 """Writes of an answer that are kept one by one; of more, the first."""
 
+_WRITE = Packing("=ddQ")  # not an array, which the garbage collector would look at
 
-class Delivery:
+
+class Delivery(Struct, gc=False):
     """What becomes of one answer; all times are seconds of the server's clock.
 
-    Args:
-        arrived: when the request did.
-        room: how many writes are kept one by one.
-
     Attributes:
+        arrived: when the request did.
+        room: how many more writes are kept one by one.
         status: of the head; ``None`` where it was never sent.
         head_at: when the head was sent.
         is_head_sent: whether it was, or is still to go with what follows it.
@@ -27,29 +33,25 @@ class Delivery:
         bytes: of the body.
         late: the greatest lateness of a write.
         queued: seconds in the queue for a slot.
+        writes: how many there were.
+        kept: the first of them, packed.
     """
 
-    __slots__ = (
-        "_room", "_writes", "arrived", "bytes", "chunks", "ended_at", "first_token", "head_at",
-        "how", "is_head_sent", "last", "late", "queued", "status", "writes",
-    )  # fmt: skip
-
-    def __init__(self, arrived: float, room: int = WRITES_AT_MOST) -> None:
-        self.arrived = arrived
-        self.status: int | None = None
-        self.head_at: float | None = None
-        self.first_token: float | None = None
-        self.is_head_sent = False
-        self.last: float | None = None
-        self.ended_at: float | None = None
-        self.how: Ended | None = None
-        self.chunks = 0
-        self.bytes = 0
-        self.late = 0.0
-        self.queued = 0.0
-        self.writes = 0
-        self._room = room
-        self._writes: array[float] | None = None
+    arrived: float
+    room: int = WRITES_AT_MOST
+    status: int | None = None
+    head_at: float | None = None
+    is_head_sent: bool = False
+    first_token: float | None = None
+    last: float | None = None
+    ended_at: float | None = None
+    how: Ended | None = None
+    chunks: int = 0
+    bytes: int = 0
+    late: float = 0.0
+    queued: float = 0.0
+    writes: int = 0
+    kept: bytearray | None = None
 
     def head(self, status: int) -> None:
         """There is a head, to be sent with what follows it."""
@@ -77,12 +79,11 @@ class Delivery:
         late = at - planned
         if late > self.late:  # noqa: PLR1730 -- max() takes three times as long
             self.late = late
-        if self._room:
-            self._room -= 1
-            if self._writes is None:
-                self._writes = array("d", (planned, at, size))
-            else:
-                self._writes.extend((planned, at, size))
+        if self.room:
+            self.room -= 1
+            if self.kept is None:
+                self.kept = bytearray()
+            self.kept += _WRITE.pack(planned, at, size)
 
     def ended(self, how: Ended, at: float) -> None:
         """It is over; only the first who ends it counts."""
@@ -98,14 +99,13 @@ class Delivery:
     @property
     def weight(self) -> int:
         """Bytes that the kept writes take."""
-        return 0 if self._writes is None else 8 * len(self._writes)
+        return 0 if self.kept is None else len(self.kept)
 
     def told(self) -> DeliveryRecord:
         """The same as a record, in times since the request arrived."""
-        kept = self._writes or ()
         writes = tuple(
-            WriteRecord(planned=self._since(planned), at=self._since(at), size=int(size))
-            for planned, at, size in zip(kept[::3], kept[1::3], kept[2::3], strict=True)
+            WriteRecord(planned=self._since(planned), at=self._since(at), size=size)
+            for planned, at, size in _WRITE.iter_unpack(self.kept or b"")
         )
         return DeliveryRecord(
             head=self._maybe(self.head_at),

@@ -227,6 +227,7 @@ class Journal:
     def ended(self, noted: Noted) -> None:
         """The answer to a request has ended."""
         if noted.kept:
+            noted.settle()
             self._bytes += noted.weigh()
             self._make_room(but=noted)
         if self._waiters or self._subscribers:

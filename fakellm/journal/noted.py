@@ -102,6 +102,11 @@ class Noted:
         if self.prompt is not None:
             self.prompt = _bounded(self.prompt, self.received, body)
 
+    def settle(self) -> None:
+        """Keep no more than is told: the answer has ended."""
+        if self.prompt is not None and self.prompt.wire is not None:
+            self.prompt = structs.replace(self.prompt, wire=None)
+
     def weigh(self) -> int:
         """Work out anew how many bytes it takes, about; how many it is more than before."""
         before = self.weight

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fakellm.journal.masking import is_secret, masked_text
+from fakellm.journal.masking import MASK, masked_text
 from fakellm.journal.records import AnswerRecord, JournalEntry, Snapshot
 
 _KEPT_HEADERS = re.compile(
@@ -14,6 +14,10 @@ _KEPT_HEADERS = re.compile(
     r"|x-fakellm-(?!session).*"
 )
 _ID_NAME = re.compile(r"(^|_)ids?$|^user$|^session$|^trace$|^container$|_key$")
+# narrower than for headers and queries: a tool may well have an argument that is called "key"
+_SECRET_NAME = re.compile(
+    r"api_?key$|access_?token$|auth_?token$|authorization$|secret$|password$", re.IGNORECASE
+)
 _TIME_NAME = re.compile(r"(^|_)(at|time|timestamp|created|date|expires|deadline)$")
 _ID = re.compile(
     r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
@@ -87,8 +91,8 @@ class _Mask:
     def _named(self, name: str, value: str) -> str:
         if not value:
             return value
-        if is_secret(name):
-            return "***"
+        if _SECRET_NAME.search(name):
+            return MASK
         if _ID_NAME.search(name):
             return self._id(value)
         return self.text(value)

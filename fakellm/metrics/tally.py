@@ -130,15 +130,16 @@ class Tally:
             self._count_tokens(noted.usage, noted.dialect, model)
 
     def _count_tokens(self, usage: Usage, dialect: str, model: str) -> None:
-        for kind, tokens in (
-            ("prompt", usage.prompt),
-            ("completion", usage.completion),
-            ("cached", usage.cached),
-            ("reasoning", usage.reasoning),
-        ):
-            if tokens:
-                labels: Labels = (dialect, model, kind)
-                self.tokens[labels] = self.tokens.get(labels, 0) + tokens
+        tokens = self.tokens
+        prompt, said = (dialect, model, "prompt"), (dialect, model, "completion")
+        tokens[prompt] = tokens.get(prompt, 0) + usage.prompt
+        tokens[said] = tokens.get(said, 0) + usage.completion
+        if usage.cached:
+            cached = dialect, model, "cached"
+            tokens[cached] = tokens.get(cached, 0) + usage.cached
+        if usage.reasoning:
+            thought = dialect, model, "reasoning"
+            tokens[thought] = tokens.get(thought, 0) + usage.reasoning
 
 
 def _spread(spreads: dict[Labels, Spread], labels: Labels) -> Spread:

@@ -1,4 +1,8 @@
-"""What a client asks, in words that no vendor owns."""
+"""What a client asks, in words that no vendor owns.
+
+Values that are never in a circle are kept from the garbage collector (``gc=False``), as a journal
+has thousands of them.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,7 +14,7 @@ from fakellm.model.content import Part, Text, ToolResult
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
-class Received(Struct, frozen=True, kw_only=True):
+class Received(Struct, frozen=True, kw_only=True, gc=False):
     """A request as it came in.
 
     ``headers`` has lower-case names; values of a repeated header are joined with ``", "``.
@@ -27,7 +31,7 @@ class Received(Struct, frozen=True, kw_only=True):
     client: str = ""
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class Message(Struct, frozen=True, kw_only=True, gc=False):
     """One turn of a conversation."""
 
     role: Role
@@ -72,7 +76,7 @@ class AnswerFormat(Struct, frozen=True, kw_only=True):
     schema: Any = None
 
 
-class Prompt(Struct, frozen=True, kw_only=True):
+class Prompt(Struct, frozen=True, kw_only=True, gc=False):
     """A request, decoded.
 
     ``max_tokens`` bounds each choice, and ``min_tokens`` is how many it has at least, whatever the

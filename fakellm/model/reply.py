@@ -13,7 +13,7 @@ Chunks = Literal["token", "word", "character"] | int | tuple[str, ...]
 """How a stream cuts text: a token each, a word, a character, so many tokens, or these pieces."""
 
 
-class Choice(Struct, frozen=True, kw_only=True):
+class Choice(Struct, frozen=True, kw_only=True, gc=False):
     """One of the answers asked for; without a ``finish_reason`` it follows from the parts."""
 
     parts: tuple[SaidPart, ...]
@@ -44,7 +44,7 @@ class UsageOverride(Struct, frozen=True, kw_only=True):
     cached: int | None = None
 
 
-class Reply(Struct, frozen=True, kw_only=True):
+class Reply(Struct, frozen=True, kw_only=True, gc=False):
     """An answer: as many choices as the prompt asks for, said by ``model``.
 
     What is ``None`` is as the dialect would have it. ``headers`` go out beside the dialect's own.

@@ -37,9 +37,7 @@ class MaskingTests(SynchronousTestCase):
             "anthropic-version": "2023-06-01",
             "x-ratelimit-limit-tokens": "5",
         }
-        self.assertEqual(
-            masked_headers({**headers}), {**headers, "x-ratelimit-limit-tokens": "***"}
-        )
+        self.assertEqual(masked_headers(headers), headers)
 
     @few
     @given(secrets)

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.scenarios.library import Library
 from fakellm.scenarios.mistakes import BadScenario
+from tests.scenarios import libraries
 from tests.scenarios.libraries import library, said
 
 
@@ -149,3 +150,78 @@ class ReloadTests(LibraryCase):
         self.assertEqual([self.said(rules, session=each) for each in "st"], ["one", "one"])
         rules.book.forget("s")
         self.assertEqual([self.said(rules, session=each) for each in "st"], ["one", "two"])
+
+
+class SessionTests(SynchronousTestCase):
+    """Rules of a session's own, which come before all others."""
+
+    def setUp(self) -> None:
+        self.library = libraries.library(answer="ours")
+
+    def said(self, session: str) -> str:
+        return said(self.library.book, "Say something", session=session)
+
+    def test_they_answer_in_their_session_only_and_before_all_others(self) -> None:
+        self.library.when().reply("everybody's", priority=1000)
+        self.library.when(session="a").reply("a's")
+        self.assertEqual(
+            [self.said(name) for name in ("a", "b", "default")],
+            ["a's", "everybody's", "everybody's"],
+        )
+
+    def test_among_themselves_they_go_by_priority(self) -> None:
+        self.library.when(session="a").reply("low")
+        self.library.when(session="a").reply("high", priority=1)
+        self.assertEqual(self.said("a"), "high")
+        titles = [rule.title for rule in self.library.book.rules_for("a")]
+        self.assertEqual(titles[:2], ["rule 2", "rule 1"])
+        self.assertEqual(len(titles), len(self.library.book.rules) + 2)
+
+    def test_where_none_of_them_fits_the_others_answer(self) -> None:
+        self.library.when(user="never", session="a").reply("a's")
+        self.assertEqual(self.said("a"), "ours")
+        self.assertEqual(
+            self.library.book.explain(libraries.prompt(), session="a").misses[0].held, 0
+        )
+
+    def test_they_are_removed_one_by_one_or_all(self) -> None:
+        remove = self.library.when(session="a").reply("one")
+        self.library.when(session="a").reply("two")
+        self.assertEqual(self.said("a"), "one")
+        remove()
+        remove()
+        self.assertEqual(self.said("a"), "two")
+        self.assertEqual([rule.title for rule in self.library.made("a")], ["rule 2"])
+        self.library.clear("a")
+        self.library.clear("a")
+        self.assertEqual((self.said("a"), self.library.made("a")), ("ours", ()))
+
+    def test_the_last_one_leaves_nothing_behind(self) -> None:
+        remove = self.library.when(session="a").reply("one")
+        self.library.clear("a")
+        remove()
+        remove = self.library.when(session="a").reply("two")
+        remove()
+        self.assertEqual((self.library._own, self.library.book._own), ({}, {}))
+
+    def test_the_servers_own_are_cleared_apart(self) -> None:
+        self.library.when(session="a").reply("a's")
+        self.library.when().reply("everybody's")
+        self.library.clear()
+        self.assertEqual((self.said("a"), self.said("b")), ("a's", "ours"))
+        self.assertEqual(self.library.made(), ())
+
+    def test_their_conditions_on_attempts_have_these_counted(self) -> None:
+        self.library.when(attempt=2, session="a").reply("again")
+        self.assertEqual(
+            [self.said("a"), self.said("a"), self.said("b")], ["ours", "again", "ours"]
+        )
+
+    def test_states_can_be_looked_at_and_set(self) -> None:
+        self.library.when(state="shopping", session="a").reply("in the shop", set_state="home")
+        book = self.library.book
+        self.assertEqual(book.states("a"), {})
+        book.set_state("a", "shopping")
+        book.set_state("b", "elsewhere")
+        self.assertEqual(self.said("a"), "in the shop")
+        self.assertEqual((book.states("a"), book.states("b")), ({"": "home"}, {"": "elsewhere"}))
