@@ -14,7 +14,7 @@ from fakellm.scenarios.checks import Checker
 from fakellm.scenarios.mistakes import Position
 from fakellm.scenarios.places import Path, Place
 from fakellm.scenarios.records import read
-from fakellm.scenarios.yaml_text import HOLE, Document, Spot
+from fakellm.scenarios.yaml_text import HOLE, LEVELS_AT_MOST, Document, Spot
 from fakellm.timing.choice import unknown_profile
 
 NO_FILES = "files can only be named by scenario files"
@@ -54,6 +54,9 @@ def read_rule(value: Any, profiles: Mapping[str, object]) -> schema.Rule:
         BadData: it is none; it has every mistake.
     """
     data = _Data(value)
+    if data.too_deep is not None:
+        message = f"this is nested more than {LEVELS_AT_MOST} levels deep"
+        raise BadData((Wrong(path=data.too_deep, message=message),))
     place = data.place
     found = read(value, schema.Rule, place.spot, place.complain)
     if found.record is HOLE:
@@ -75,9 +78,15 @@ def _no_samples(_: str) -> str:
 
 
 class _Data:
-    """Plain data as a document, in which the number of a line is that of a path."""
+    """Plain data as a document, in which the number of a line is that of a path.
+
+    Attributes:
+        place: where all of it stands.
+        too_deep: the path of something that is nested too deeply to be looked at.
+    """
 
     def __init__(self, value: Any) -> None:
+        self.too_deep: Path | None = None
         self._paths: list[Path] = []
         spot = self._spot(value, ())
         self.place = Place(Document(value, spot, "", []), spot, value, "")
@@ -91,6 +100,9 @@ class _Data:
     def _spot(self, value: Any, path: Path) -> Spot:
         line, column = self._position(path)
         spot = Spot(line, column)
+        if len(path) > LEVELS_AT_MOST:
+            self.too_deep = path
+            return spot
         match value:
             case dict():
                 spot.inside = {key: self._spot(each, (*path, key)) for key, each in value.items()}

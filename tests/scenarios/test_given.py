@@ -56,8 +56,8 @@ class RuleTests(SynchronousTestCase):
         bad = self.assertRaises(BadData, read_rule, {"reply": 1, "time": 2}, {})
         self.assertEqual(
             str(bad),
-            "reply: expected a text, a mapping such as {text: ...} or a list of parts, not a "
-            "number: quote it; "
+            "reply: expected a text, a mapping such as {text: ...} or a list of parts,"
+            " not a number: quote it; "
             "time: unknown key 'time'; did you mean 'times'?",
         )
         self.assertIn(
@@ -69,6 +69,14 @@ class RuleTests(SynchronousTestCase):
             set(wrong({"when": {"tool_result": 1}, "priority": "x"})),
             {"when.tool_result", "priority", ""},
         )
+
+    def test_what_is_nested_too_deeply_is_not_looked_at(self) -> None:
+        for levels, told in ((40, False), (60, True), (5000, True)):
+            value: Any = 1
+            for _ in range(levels):
+                value = [value]
+            found = wrong({"reply": {"json": value}})
+            self.assertEqual("nested more than 50 levels" in str(found), told, levels)
 
     def test_files_are_not_named(self) -> None:
         found = wrong({"reply": {"file": "x"}, "timing": {"ttft": {"samples": "x"}}})

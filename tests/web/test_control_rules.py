@@ -104,6 +104,14 @@ class RuleTests(ControlTestCase):
                 self.assertIn(words, found[path])
         self.assertEqual(self.get("/rules?source=added")["rules"], [])
 
+    def test_what_is_nested_too_deeply(self) -> None:
+        for levels in (60, 400, 900, 100_000):
+            for wrap in ('{"reply": {"json": %s}}', '{"match": {"json": {"x": %s}}}'):
+                body = wrap % ("[" * levels + "]" * levels)
+                path = "rules" if "reply" in wrap else "verify"
+                answer = self.request("POST", f"{BASE}/{path}", body.encode())
+                self.assertLess(answer.status, 500, answer.body)
+
     def test_a_rule_that_is_wrong_replaces_none(self) -> None:
         name = self.send("POST", "/rules", HELLO, 201)["id"]
         self.problem("PUT", f"/rules/{name}", {"reply": 1})
