@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.scenarios.library import Library
 from fakellm.scenarios.mistakes import BadScenario
+from fakellm.scenarios.words import contains
 from tests.scenarios import libraries
 from tests.scenarios.libraries import library, said
 
@@ -225,3 +226,21 @@ class SessionTests(SynchronousTestCase):
         book.set_state("b", "elsewhere")
         self.assertEqual(self.said("a"), "in the shop")
         self.assertEqual((book.states("a"), book.states("b")), ({"": "home"}, {"": "elsewhere"}))
+
+
+class DecisionTests(LibraryCase):
+    """What a decision tells of how it came about."""
+
+    def test_the_rule_its_conditions_in_words_and_the_state_before_it(self) -> None:
+        rules = libraries.library()
+        rules.when(user=contains("x"), turn=1).reply("X", name="x", set_state="done")
+        decided = libraries.decision(rules.book, libraries.prompt("x"))
+        assert decided.by is not None
+        self.assertEqual((decided.rule, decided.state), ("rule 'x'", "start"))
+        self.assertEqual(decided.by.matcher.words, ("user contains 'x'", "turn is 1"))
+        self.assertEqual(libraries.decision(rules.book, libraries.prompt("x")).state, "done")
+
+    def test_without_a_rule(self) -> None:
+        rules = libraries.library(strict=True)
+        decided = libraries.decision(rules.book, libraries.prompt("x"))
+        self.assertEqual((decided.by, decided.rule), (None, None))
