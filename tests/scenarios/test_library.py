@@ -202,7 +202,7 @@ class SessionTests(SynchronousTestCase):
         remove()
         remove = self.library.when(session="a").reply("two")
         remove()
-        self.assertEqual((self.library._own, self.library.book._own), ({}, {}))
+        self.assertEqual((self.library.sessions(), self.library.book._own), ([], {}))
 
     def test_the_servers_own_are_cleared_apart(self) -> None:
         self.library.when(session="a").reply("a's")
