@@ -7,7 +7,6 @@ the client does not read or a gate is shut, and leaves nothing behind when the c
 from collections.abc import Callable, Iterator
 from itertools import chain
 from math import inf, isinf
-from typing import Literal
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -39,6 +38,7 @@ from fakellm.model.timeline import (
     Write,
 )
 from fakellm.scenarios.sessions import DEFAULT_SESSION
+from fakellm.timing.conduct import Late
 
 WRITE_AT_MOST = 64 * 1024
 """Bytes gathered into one write; after as many the reactor gets a turn."""
@@ -54,7 +54,6 @@ _LASTING = (Keep, Amend, Ask, Await)
 _NOTHING = Nothing()
 
 Headers = tuple[tuple[str, str], ...]
-Late = Literal["catch_up", "slip", "drop"]
 
 
 class Stage(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from fakellm.scenarios import schema
 from fakellm.scenarios.conduct_checks import ConductChecker, Named
 from fakellm.scenarios.matching import compile_when
 from fakellm.scenarios.mistakes import Mistake, Position, shown
-from fakellm.scenarios.parts import wrong_hosted
+from fakellm.scenarios.parts import HIGHEST_ERROR, LOWEST_ERROR, wrong_hosted
 from fakellm.scenarios.places import Path, Place, is_template
 from fakellm.scenarios.records import read
 from fakellm.scenarios.templates import BadTemplate, compile_template
@@ -31,7 +31,6 @@ _KNOWN = frozenset(
 )
 _TEXT_TESTS = frozenset(schema.TextTest.__struct_encode_fields__)
 _CONDITIONS_TOLD_AT_MOST = 100
-LOWEST_ERROR, HIGHEST_ERROR = 400, 599
 
 
 class Checker:

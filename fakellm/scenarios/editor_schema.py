@@ -11,8 +11,9 @@ import msgspec
 
 from fakellm.faults.spec import FAULTS
 from fakellm.scenarios import schema
-from fakellm.scenarios.checks import HIGHEST_ERROR, LOWEST_ERROR, PARTS
+from fakellm.scenarios.checks import PARTS
 from fakellm.scenarios.conduct_checks import LIMITS
+from fakellm.scenarios.parts import HIGHEST_ERROR, LOWEST_ERROR
 from fakellm.scenarios.scenario import IGNORED
 
 _Schema = dict[str, Any]

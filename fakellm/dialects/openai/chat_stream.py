@@ -16,6 +16,7 @@ from fakellm.dialects.openai import chat_fields as fields
 from fakellm.dialects.openai.chat_request import ChatRequest
 from fakellm.dialects.openai.errors import answer_headers, error_json, failure_acts, headed
 from fakellm.dialects.openai.moderation import moderation_object
+from fakellm.dialects.openai.obfuscation import noise
 from fakellm.dialects.speech import speak_pcm16
 from fakellm.interfaces import IEncoder
 from fakellm.model.content import (
@@ -51,7 +52,6 @@ _HEADERS = (
     ("X-Accel-Buffering", "no"),
 )
 _DONE = sse_event(b"[DONE]")
-_OBFUSCATED_TO = 16
 _UNFINISHED = b',"logprobs":null,"finish_reason":null}'
 
 
@@ -327,8 +327,4 @@ class ChatStreamEncoder:
         if self._noise is None:
             return begun + b"}\n\n"
         # as the API does: short texts are padded, so that sizes tell nothing of them
-        noise = "".join(self._noise.choices(_NOISE, k=max(1, _OBFUSCATED_TO - size)))
-        return b'%b,"obfuscation":"%b"}\n\n' % (begun, noise.encode())
-
-
-_NOISE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+        return b'%b,"obfuscation":"%b"}\n\n' % (begun, noise(self._noise, size))

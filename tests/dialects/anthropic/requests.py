@@ -1,6 +1,5 @@
 """Messages requests for tests: by hand, and any there are (hypothesis)."""
 
-import copy
 import json
 from typing import Any
 
@@ -10,6 +9,7 @@ from fakellm.dialects.anthropic.decode import decode_messages_request
 from fakellm.dialects.anthropic.request import Countable, MessagesRequest
 from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure, Refused
+from tests.dialects.spoiled import spoiled
 
 HELLO: dict[str, Any] = {
     "model": "m",
@@ -248,31 +248,9 @@ def valid_requests(draw: st.DrawFn) -> dict[str, Any]:
     return {"model": draw(_words), "messages": draw(_messages), **fields}
 
 
-@st.composite
-def nearly_valid_requests(draw: st.DrawFn) -> Any:
-    """A valid request in which something, somewhere, is something else, missing or too much."""
-    request = copy.deepcopy(draw(valid_requests()))  # others may be given the same lists
-    for _ in range(draw(st.integers(1, 3))):
-        place: Any = request
-        while True:
-            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-            keys = keys or [""] if isinstance(place, dict) else keys
-            if not keys:
-                break
-            key = draw(st.sampled_from(keys))
-            inner = place.get(key) if isinstance(place, dict) else place[key]
-            if isinstance(inner, dict | list) and draw(st.booleans()):
-                place = inner
-                continue
-            what = draw(st.sampled_from(["replace", "replace", "remove", "add"]))
-            if what == "remove" and key in place:
-                del place[key]
-            elif what == "add" and isinstance(place, dict):
-                place[draw(st.sampled_from(_NAMES))] = draw(anything)
-            else:
-                place[key] = draw(anything)
-            break
-    return request
-
-
 _NAMES = [*MessagesRequest.__struct_fields__, "type", "role", "content", "name", "nonesuch"]
+
+
+def nearly_valid_requests() -> Strategy:
+    """A valid request in which something, somewhere, is something else, missing or too much."""
+    return spoiled(valid_requests(), _NAMES, anything)

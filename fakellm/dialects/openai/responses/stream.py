@@ -17,6 +17,7 @@ from fakellm.dialects.openai.errors import (
     failure_acts,
     headed,
 )
+from fakellm.dialects.openai.obfuscation import noise
 from fakellm.dialects.openai.responses import fields, keeping
 from fakellm.dialects.openai.responses.answer import Answer
 from fakellm.dialects.openai.responses.hosted import begun_item, hosted_events
@@ -46,8 +47,6 @@ HEADERS = (
     # nginx and its like buffer a stream unless they are told not to
     ("X-Accel-Buffering", "no"),
 )
-_OBFUSCATED_TO = 16
-_NOISE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _ENDS = {"completed": "response.completed", "incomplete": "response.incomplete"}
 
 
@@ -204,9 +203,7 @@ class ResponseStreamEncoder:
             after = b"%b%b]" % (saying.scored, _json.encode(entry))
         if self._noise is not None:
             # as the API does: short texts are padded, so that sizes tell nothing of them
-            size = max(1, _OBFUSCATED_TO - len(token.text))
-            noise = "".join(self._noise.choices(_NOISE, k=size))
-            after += b',"obfuscation":"%b"' % noise.encode()
+            after += b',"obfuscation":"%b"' % noise(self._noise, len(token.text))
         text = _json.encode(token.text)
         frame = b"".join((saying.before, number, saying.between, text, after, b"}\n\n"))
         if self.live is not None:
