@@ -90,15 +90,17 @@ class KernelAlarm:
         self._create = create
         self._settime = settime
         self._descriptor = -1
+        self._instead: ReactorAlarm | None = None  # where there is no descriptor left for it
         self._is_set = False
         self._is_read = False  # by the reactor
         self._is_ringing = False
 
     def set(self, delay: float) -> None:
         """See `Alarm`."""
-        if self._descriptor < 0:
-            self._descriptor = self._create()
-            weakref.finalize(self, os.close, self._descriptor)
+        if self._descriptor < 0 and not self._opened():
+            self._instead = self._instead or ReactorAlarm(self._reactor, self._ring)
+            self._instead.set(delay)
+            return
         self._settime(self._descriptor, max(_SOONEST_NANOSECONDS, int(delay * 1e9)))
         self._is_set = True
         if not self._is_read:
@@ -107,12 +109,23 @@ class KernelAlarm:
 
     def clear(self) -> None:
         """See `Alarm`."""
+        if self._instead is not None:
+            self._instead.clear()
         if self._is_set:
             self._is_set = False
             self._settime(self._descriptor, 0)
         if self._is_read and not self._is_ringing:
             self._is_read = False
             self._reactor.removeReader(self)
+
+    def _opened(self) -> bool:
+        if self._instead is None:
+            try:
+                self._descriptor = self._create()
+            except OSError:
+                return False
+            weakref.finalize(self, os.close, self._descriptor)
+        return self._instead is None
 
     def fileno(self) -> int:
         """See `IReadDescriptor`."""
@@ -133,7 +146,7 @@ class KernelAlarm:
             if not self._is_set:
                 self.clear()
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure) -> None:  # noqa: N802 -- Twisted's name
         """See `IReadDescriptor`: there is no connection."""
 
     def logPrefix(self) -> str:  # noqa: N802 -- Twisted's name
@@ -170,7 +183,7 @@ def _of_libc() -> tuple[Create, Settime] | None:
 
         libc = ctypes.CDLL(None, use_errno=True)
         libc_create, libc_settime = libc.timerfd_create, libc.timerfd_settime
-    except (ImportError, OSError, AttributeError):
+    except (ImportError, OSError, AttributeError, TypeError):  # Windows has no such library
         return None
     times = (ctypes.c_long * 4)()  # struct itimerspec: the interval, and the first time
     pointer = ctypes.byref(times)

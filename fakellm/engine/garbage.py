@@ -17,8 +17,48 @@ THRESHOLDS = (1_000, 10, 10_000)
 """So that the young and the middle-aged are looked at in a millisecond, the old hardly ever."""
 
 
+class _Collector:
+    """The process's collector, which all servers in it share."""
+
+    def __init__(self) -> None:
+        self._running: list[Callable[[], int]] = []
+        self._before = gc.get_threshold()
+        self._seen = 0
+
+    def begin(self, running: Callable[[], int]) -> None:
+        """Leave alone what there is by now, and full collections to `look`."""
+        if not self._running:
+            self._before = gc.get_threshold()
+        self._running.append(running)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*THRESHOLDS)
+
+    def end(self, running: Callable[[], int]) -> None:
+        """Leave all as it was, if that was the last."""
+        self._running.remove(running)
+        if not self._running:
+            gc.set_threshold(*self._before)
+            gc.unfreeze()
+
+    def look(self) -> None:
+        """Collect in full, if nobody is being served and there may be something to collect."""
+        if _collections() != self._seen and not any(running() for running in self._running):
+            gc.collect()
+            self._seen = _collections()
+
+
+def _collections() -> int:
+    """How often the middle-aged have been looked at, which garbage is not made without."""
+    made: int = gc.get_stats()[1]["collections"]
+    return made
+
+
+_COLLECTOR = _Collector()
+
+
 class Tidying(Service):
-    """Sees to garbage while it runs.
+    """Sees to garbage while it runs; several may run in one process.
 
     Args:
         clock: real time.
@@ -27,31 +67,21 @@ class Tidying(Service):
 
     def __init__(self, clock: IReactorTime, running: Callable[[], int]) -> None:
         self._running = running
-        self._before = gc.get_threshold()
-        self._seen = 0
-        self._looking = LoopingCall(self.look)
+        self._looking = LoopingCall(_COLLECTOR.look)
         self._looking.clock = clock
 
     def startService(self) -> None:  # noqa: N802 -- IService's name
-        """Leave alone what there is by now, and full collections to `look`."""
+        """See `IService`; nothing happens to what is started already."""
+        if self._looking.running:
+            return
         Service.startService(self)
-        self._before = gc.get_threshold()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*THRESHOLDS)
+        _COLLECTOR.begin(self._running)
         self._looking.start(LOOK_EVERY_SECONDS, now=False)
 
     def stopService(self) -> None:  # noqa: N802 -- IService's name
-        """Leave all as it was."""
+        """See `IService`; nothing happens to what is stopped already."""
+        if not self._looking.running:
+            return
         Service.stopService(self)
-        if self._looking.running:
-            self._looking.stop()
-        gc.set_threshold(*self._before)
-        gc.unfreeze()
-
-    def look(self) -> None:
-        """Collect in full, if nobody is being served and there may be something to collect."""
-        made = gc.get_stats()[1]["collections"]
-        if made != self._seen and not self._running():
-            gc.collect()
-            self._seen = gc.get_stats()[1]["collections"]
+        self._looking.stop()
+        _COLLECTOR.end(self._running)

@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any, cast
 
 import msgspec
-from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
@@ -24,6 +23,7 @@ from fakellm.model.reply import Failure
 from fakellm.web import control, cors
 from fakellm.web.control import Control
 from fakellm.web.prefixes import Prefixes
+from fakellm.web.routes import Routes
 from fakellm.web.wire import RequestWire, Surroundings, received
 
 _Handler = Callable[..., Any]
@@ -59,7 +59,7 @@ class Api:
         self._max_body = max_body
         self._about = about
         self._prefixes = Prefixes(prefixes, registry.roots())
-        self._app = Klein()
+        self._app = Routes()
         for endpoint in registry.ENDPOINTS:
             self._route(endpoint.path, "POST", partial(self._prompt, endpoint.dialect))
         for (path, method), operations in _by_route(registry.OPERATIONS).items():

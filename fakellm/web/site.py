@@ -55,7 +55,11 @@ class BoundedRequest(Request):
         """See `twisted.web.http.Request`."""
         self._body_bytes += len(data)
         if self._body_bytes > self._max_body + _DRAINED_AT_MOST:
-            self.channel.forceAbortClient()
+            channel: Any = self.channel
+            if isinstance(channel, HTTPChannel):
+                channel.forceAbortClient()
+            else:
+                channel.abortConnection()  # a stream of HTTP/2, not its connection
         elif self._body_bytes > self._max_body:
             self.body_too_large = True
             self.content = BytesIO()
@@ -84,9 +88,10 @@ class BoundedRequest(Request):
         self._let_go()
 
     def _let_go(self) -> None:
-        """Break the circle with what Klein hangs on a request."""
+        """Break the circles with what Klein hangs on a request, and with who wrote to it."""
+        self.producer = None
         with suppress(KeyError):  # a request may never have come to Klein
-            self.unsetComponent(IKleinRequest)
+            self.unsetComponent(IKleinRequest)  # type: ignore[no-untyped-call]
 
 
 class FakeSite(Site):

@@ -10,8 +10,25 @@ from typing import Any
 
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.web.http import HTTPChannel, Request
 
-Send = Callable[[bytes], None]
+Send = Callable[[bytes], object]
+
+
+def way_out(request: Request) -> Send:
+    """The cheapest way for further pieces of a body whose head was written.
+
+    It is the request's own `write` where a piece is not to be framed as a chunk of HTTP's (an
+    answer to HEAD or to HTTP/1.0, one with a length, HTTP/2), and where there is more between than
+    a socket, such as TLS.
+    """
+    channel: Any = request.channel
+    if not request.chunked or not isinstance(channel, HTTPChannel):
+        return request.write
+    connection = socket_transport(channel.transport)
+    if connection is None or not connection.connected:
+        return request.write
+    return _chunks(request, connection)
 
 
 def socket_transport(transport: Any) -> Connection | None:
@@ -23,11 +40,24 @@ def socket_transport(transport: Any) -> Connection | None:
     return None
 
 
-def straight(connection: Connection) -> Send:
-    """What writes to a connection, straight where it can."""
+def is_idle(connection: Connection) -> bool:
+    """Whether it is open, and nothing waits to be written."""
+    return bool(
+        connection.connected
+        and not connection.disconnecting
+        and not connection.dataBuffer
+        and not connection._tempDataLen  # noqa: SLF001 -- there is no other way to know
+    )
+
+
+def _chunks(request: Request, connection: Connection) -> Send:
+    """What writes chunks of HTTP's (RFC 9112, 7.1) to a connection, straight where it can."""
     send = connection.socket.send
 
     def write(data: bytes) -> None:
+        size = len(data)
+        request.sentLength += size
+        data = b"%x\r\n%b\r\n" % (size, data)
         if is_idle(connection):
             try:
                 sent = send(data)
@@ -39,13 +69,3 @@ def straight(connection: Connection) -> Send:
         connection.write(data)
 
     return write
-
-
-def is_idle(connection: Connection) -> bool:
-    """Whether it is open, and nothing waits to be written."""
-    return bool(
-        connection.connected
-        and not connection.disconnecting
-        and not connection.dataBuffer
-        and not connection._tempDataLen  # noqa: SLF001 -- there is no other way to know
-    )

@@ -3,14 +3,14 @@
 All knowledge of `IRequest` that an answer needs is here.
 """
 
-import socket
-import struct
+import re
 from collections.abc import Iterable
 from http.client import responses
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from twisted.internet.tcp import Connection
+from twisted.internet.error import ConnectionAborted
+from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 from zope.interface import implementer
@@ -18,13 +18,20 @@ from zope.interface import implementer
 from fakellm.engine.lingering import Lingering
 from fakellm.interfaces import IWire
 from fakellm.model.prompt import Received
-from fakellm.web.straight import Send, is_idle, socket_transport, straight
+from fakellm.web.arrival import is_known_at_once, to_arrive
+from fakellm.web.straight import Send, way_out
 
-try:
-    from fcntl import ioctl
-    from termios import TIOCOUTQ
-except ImportError:  # pragma: no cover -- Windows
-    ioctl = None  # type: ignore[assignment]
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token, as names of fields are (RFC 9110, 5.6.2)."""
+
+_NOT_IN_TRAILERS = frozenset(
+    (
+        "authorization", "cache-control", "connection", "content-encoding", "content-length",
+        "content-range", "content-type", "host", "keep-alive", "set-cookie", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    )
+)  # fmt: skip
+"""Fields that are about the message's framing, or come too late there (RFC 9110, 6.5.1)."""
 
 
 def received(request: Request) -> Received:
@@ -76,16 +83,16 @@ class Surroundings:
 
 @implementer(IWire)
 class RequestWire:
-    """The wire of one request."""
+    """The wire of one request; after its end, and once the client has gone, it does nothing."""
 
-    __slots__ = ("_around", "_gone", "_request", "_send")
+    __slots__ = ("_around", "_open", "_request", "_send")
 
     def __init__(self, request: Request, around: Surroundings) -> None:
         self._request = request
         self._around = around
-        self._gone = False
-        self._send: Send | None = None  # where chunks go once the head is sent
-        request.notifyFinish().addErrback(self._left)
+        self._open = True  # an answer may be written
+        self._send: Send = self._write_first
+        request.notifyFinish().addBoth(self._left)
 
     def head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """See `IWire`."""
@@ -99,8 +106,10 @@ class RequestWire:
     def head_bytes(self, status: int, headers: Iterable[tuple[str, str]]) -> bytes:
         """See `IWire`: a stream of HTTP/2 has no bytes of its own."""
         self.head(status, headers)
+        if not self._may_answer():
+            return b""
         channel: Any = self._request.channel
-        if self._gone or not isinstance(channel, HTTPChannel):
+        if not isinstance(channel, HTTPChannel):
             return b""
         noted = _Noting()
         transport, channel.transport = channel.transport, noted  # type: ignore[assignment]
@@ -112,54 +121,60 @@ class RequestWire:
 
     def flush(self) -> None:
         """See `IWire`."""
-        if not self._gone and not self._request.startedWriting:
+        if self._may_answer() and not self._request.startedWriting:
             self._request.write(b"")
 
     def write(self, data: bytes) -> None:
         """See `IWire`."""
-        if self._gone or not data:
-            return
-        request = self._request
-        if self._send is not None:
-            request.sentLength += len(data)
-            self._send(b"%x\r\n%b\r\n" % (len(data), data))
-            return
-        request.write(data)
-        if request.chunked and isinstance(request.channel, HTTPChannel):
-            connection = socket_transport(request.channel.transport)
-            if connection is not None and connection.connected:
-                self._send = straight(connection)
+        if data and self._open:
+            self._send(data)
 
     def raw(self, data: bytes) -> None:
         """See `IWire`: a stream of HTTP/2 is not the connection, and nothing is sent."""
-        if not self._gone and isinstance(self._request.channel, HTTPChannel):
+        if self._may_answer() and isinstance(self._request.channel, HTTPChannel):
             self._request.channel.write(data)
 
     def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
-        """See `IWire`: trailers can go where the body is in HTTP's chunks (RFC 9112, 7.1.2)."""
-        if self._gone:
+        """See `IWire`: trailers can go where the body is in HTTP's chunks (RFC 9112, 7.1.2).
+
+        A field that none may be there, or that has no proper name, is left out.
+        """
+        if not self._may_answer():
             return
+        self._open = False
         request = self._request
-        fields = b"".join(b"%b: %b\r\n" % (_line(name), _line(value)) for name, value in trailers)
-        if fields and request.startedWriting and request.chunked:
-            request.chunked = 0  # so that Twisted does not end it once more
-            request.channel.write(b"0\r\n" + fields + b"\r\n")
+        fields = b"".join(_field(name, value) for name, value in trailers)
+        if fields:
+            if not request.startedWriting:
+                request.write(b"")
+            if request.chunked and isinstance(request.channel, HTTPChannel):
+                request.chunked = 0  # so that Twisted does not end it once more
+                request.channel.write(b"0\r\n" + fields + b"\r\n")
         request.finish()
 
     def close(self) -> None:
-        """See `IWire`: a stream of HTTP/2 is reset, for it cannot end before its end."""
-        if self._gone:
+        """See `IWire`: a stream of HTTP/2 is reset, for it cannot end before its end.
+
+        A client that does not read what was written holds the connection for a while only.
+        """
+        if not self._may_answer():
             return
         channel: Any = self._request.channel
-        if isinstance(channel, HTTPChannel):
-            channel.loseConnection()
-        else:
-            self._break_off()
+        if not isinstance(channel, HTTPChannel):
+            self.abort()
+            return
+        self._open = False
+        channel.loseConnection()
+        self._around.lingering.until(self._to_be_closed, self._break_off)
 
     def abort(self) -> None:
         """See `IWire`: on HTTP/2 the stream is reset, on HTTP/1.1 the connection is."""
-        if not self._gone:
-            self._around.lingering.until(self._has_arrived, self._break_off)
+        if not self._may_answer():
+            return
+        self._open = False
+        self._around.lingering.until(
+            self._to_arrive, self._break_off, at_once=is_known_at_once(self._request)
+        )
 
     def shut(self, seconds: float, *, refused: bool, connections: int | None) -> None:
         """See `IWire`."""
@@ -168,53 +183,54 @@ class RequestWire:
 
     def register(self, producer: object) -> None:
         """See `IWire`."""
-        self._request.registerProducer(producer, True)
+        if self._may_answer():
+            self._request.registerProducer(producer, True)
 
     def unregister(self) -> None:
         """See `IWire`."""
-        if not self._gone:
+        if not self._is_gone():
             self._request.unregisterProducer()
 
+    def _write_first(self, data: bytes) -> None:
+        self._request.write(data)
+        self._send = way_out(self._request)
+
     def _left(self, _: object) -> None:
-        self._gone = True
+        self._open = False
+        self._send = self._request.write  # what was there holds the socket
+
+    def _is_gone(self) -> bool:
+        """Whether the request has ended, or its connection; others may be told so earlier."""
+        return getattr(self._request, "channel", None) is None
+
+    def _may_answer(self) -> bool:
+        return self._open and not self._is_gone()
 
     def _break_off(self) -> None:
-        if self._gone:
+        if self._is_gone():
             return
-        # a stream of HTTP/2 has no transport of its own
-        transport: Any = self._request.transport or self._request.channel
-        transport.abortConnection()
-
-    def _has_arrived(self) -> bool:
-        """Whether the client has got all that was written, as far as can be known."""
         channel: Any = self._request.channel
-        connection = None if self._gone else _connection(getattr(channel, "transport", None))
-        if connection is None or not connection.connected:
-            return True
-        return is_idle(connection) and not _unsent(connection.socket)
+        if isinstance(channel, HTTPChannel):
+            transport: Any = channel.transport
+            transport.abortConnection()
+            return
+        channel.abortConnection()
+        if not self._is_gone():  # of a stream that was reset on this side, Twisted tells nobody
+            channel.connectionLost(Failure(ConnectionAborted()))
+
+    def _to_arrive(self) -> int:
+        return 0 if self._is_gone() else to_arrive(self._request)
+
+    def _to_be_closed(self) -> int:
+        return 0 if self._is_gone() else 1 + to_arrive(self._request)
 
 
-def _connection(transport: Any) -> Connection | None:
-    """The connection with the socket, whatever is between."""
-    while transport is not None and not isinstance(transport, Connection):
-        transport = getattr(transport, "transport", None)
-    return transport
-
-
-def _unsent(sock: socket.socket) -> int:
-    """Bytes that the kernel has and that the other side has not acknowledged."""
-    if ioctl is None:  # pragma: no cover -- Windows
-        return 0
-    try:
-        found: bytes = ioctl(sock.fileno(), TIOCOUTQ, b"\0" * 4)
-    except OSError:
-        return 0
-    count: int = struct.unpack("i", found)[0]
-    return count
-
-
-def _line(text: str) -> bytes:
-    return text.encode("utf-8").replace(b"\r", b" ").replace(b"\n", b" ")
+def _field(name: str, value: str) -> bytes:
+    """A line of a trailer; nothing where it cannot go."""
+    if not _NAME.fullmatch(name) or name.lower() in _NOT_IN_TRAILERS:
+        return b""
+    line = " ".join(value.replace("\0", " ").split())
+    return b"%b: %b\r\n" % (name.encode("ascii"), line.encode("utf-8", "replace"))
 
 
 class _Noting:
