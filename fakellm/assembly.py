@@ -35,6 +35,8 @@ from fakellm.timing.tokens import tokenizer
 from fakellm.web.api import Api
 from fakellm.web.connections import Connections
 from fakellm.web.control import Control
+from fakellm.web.front.factory import Front
+from fakellm.web.front.limits import Limits
 from fakellm.web.site import FakeSite
 
 _CLOSING_TAKES_AT_MOST_SECONDS = 1.0
@@ -122,7 +124,11 @@ class FakeLLM(MultiService):
             seconds=self.clock.seconds,
             verbose=self.config.log_level == "debug",
         )
-        self._connections = Connections(site, self._reactor, self._door.turns_away)
+        front: Any = site
+        if self.config.http == "fast":
+            limits = Limits(body=self.config.max_body)
+            front = Front(site, api, reactor=self._reactor, limits=limits)
+        self._connections = Connections(front, self._reactor, self._door.turns_away)
         self._listening = Listening(
             self._reactor, self._connections, self.config.listen, self.config.port
         )

@@ -67,6 +67,9 @@ class Surroundings:
         lingering: waits until a client has got what was written.
         door: turns connections away.
         extra: headers that go out with every head.
+
+    Attributes:
+        extra_lines: the same as text, each with the end of the line before it.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Surroundings:
         self.lingering = lingering
         self.door = door
         self.extra = tuple(extra)
+        self.extra_lines = "".join(f"\r\n{name}: {value}" for name, value in self.extra)
 
 
 @implementer(IWire)
@@ -143,7 +147,7 @@ class RequestWire:
             return
         self._open = False
         request = self._request
-        fields = b"".join(_field(name, value) for name, value in trailers)
+        fields = b"".join(field(name, value) for name, value in trailers)
         if fields:
             if not request.startedWriting:
                 request.write(b"")
@@ -225,7 +229,7 @@ class RequestWire:
         return 0 if self._is_gone() else 1 + to_arrive(self._request)
 
 
-def _field(name: str, value: str) -> bytes:
+def field(name: str, value: str) -> bytes:
     """A line of a trailer; nothing where it cannot go."""
     if not _NAME.fullmatch(name) or name.lower() in _NOT_IN_TRAILERS:
         return b""

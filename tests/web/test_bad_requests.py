@@ -536,7 +536,7 @@ class WireTests(LiveTestCase):
         await self.assert_status(200, POST + WITH_GOOD)
 
     async def test_bodies_without_end_are_broken_off(self) -> None:
-        self.patch(site, "_DRAINED_AT_MOST", 10_000)
+        self.patch(site, "DRAINED_AT_MOST", 10_000)
         for sent in [
             HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 20_000,
             chunked(*[b"x" * 1000] * 20)[:-5],

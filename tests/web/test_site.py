@@ -75,7 +75,7 @@ class CircleTests(ConnectionTestCase):
 
 class BodyTests(ConnectionTestCase):
     async def test_a_body_that_is_far_too_large_is_not_read_to_its_end(self) -> None:
-        self.patch(site, "_DRAINED_AT_MOST", 1000)
+        self.patch(site, "DRAINED_AT_MOST", 1000)
         connection = await self.connect(max_body=100)
         connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(100):
