@@ -32,6 +32,7 @@ from fakellm.scenarios.mistakes import BadScenario, Mistake
 from fakellm.scenarios.speaking import Surroundings
 from fakellm.scenarios.words import Conditions, RuleMaker, Test
 from fakellm.timing.tokens import tokenizer
+from fakellm.web import site as bodies
 from fakellm.web.api import Api
 from fakellm.web.connections import Connections
 from fakellm.web.control import Control
@@ -126,7 +127,7 @@ class FakeLLM(MultiService):
         )
         front: Any = site
         if self.config.http == "fast":
-            limits = Limits(body=self.config.max_body)
+            limits = Limits(body=self.config.max_body, drained=bodies.DRAINED_AT_MOST)
             front = Front(site, api, reactor=self._reactor, limits=limits)
         self._connections = Connections(front, self._reactor, self._door.turns_away)
         self._listening = Listening(

@@ -43,13 +43,15 @@ def chunks_of(body: bytes) -> list[dict[str, Any]]:
 class LiveTestCase(TestCase):
     """Tests against a server that listens on a free port of the loopback interface."""
 
+    http = "twisted"
+
     def setUp(self) -> None:
         pool = HTTPConnectionPool(reactor, persistent=False)
         self.client = HTTPClient(Agent(reactor, pool=pool))
 
     def serve(self, **settings: Any) -> str:
         """Start a server that ends with the test; its URL."""
-        server = FakeLLM(port=0, **{"grace": 0, **settings})
+        server = FakeLLM(port=0, **{"grace": 0, "http": self.http, **settings})
         server.privilegedStartService()
         server.startService()
         self.addCleanup(server.stopService)

@@ -27,7 +27,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     head: int = 16 * 1024
     ahead: int = 16 * 1024
     body: int
-    drained: int = 256 * 1024**2
+    drained: int
     chunk_line: int = 1024
     trailers: int = 16 * 1024
     idle_seconds: float = 60.0
