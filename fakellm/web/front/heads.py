@@ -21,6 +21,7 @@ _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01]
 _OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9]\.[0-9]")
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
+_BETWEEN_TOKENS = re.compile(rb"[ \t,]+")
 _HOST = re.compile(rb"(?P<host>[^:\[\]]*|\[[^\]]*\])(?::[0-9]*)?\Z")
 
 _REMEMBERED = 1024
@@ -231,7 +232,7 @@ def _frame(head: Head) -> None:
             case b"transfer-encoding":
                 codings.append(value.lower())
             case b"connection":
-                if b"close" in (each.strip() for each in value.lower().split(b",")):
+                if b"close" in _BETWEEN_TOKENS.split(value.lower()):
                     head.keeps = False
             case b"expect":
                 head.waits = head.is_1_1 and value.lower() == b"100-continue"
