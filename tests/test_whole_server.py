@@ -11,8 +11,8 @@ from zope.interface import implementer
 from fakellm import FakeLLM
 from fakellm.assembly import VIRTUAL_EPOCH
 from fakellm.config import BadSetting
-from tests.questions import NUMBER, saying, spoken
 from tests.fronts import FastFront
+from tests.questions import NUMBER, saying, spoken
 from tests.servers import (
     CHAT,
     HELLO,

@@ -3,7 +3,7 @@
 Every error is JSON in the API's shape with a request id, and none is a fault of the server's: no
 status of 500 or more, no page of HTML, no traceback, nothing logged as an error. Only what is no
 HTTP is refused by Twisted's own parser before any resource is reached: with a bare status of 400,
-or, where the head is too long, with the end of the connection. The front of our own words these too.
+or, where the head is too long, with the end of the connection. The front of our own words these.
 """
 
 import json

@@ -7,9 +7,10 @@ front of this one (RFC 9112, 11.2: request smuggling).
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 import httptools
+from twisted.web.http import parse_qs
 
 from fakellm.web.front.limits import Limits
 from fakellm.web.front.refusal import refuse
@@ -18,7 +19,7 @@ END = b"\r\n\r\n"
 """What ends a head."""
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01])")
-_OTHER_VERSION = re.compile(rb"[^ ]+ [^ ]+ HTTP/[0-9]\.[0-9]")
+_OTHER_VERSION = re.compile(rb"[A-Z]+ [\x21-\x7e]+ HTTP/(?!1\.[01])[0-9]\.[0-9]")
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _BETWEEN_TOKENS = re.compile(rb"[ \t,]+")
@@ -69,7 +70,7 @@ class Head:
     def args(self) -> dict[bytes, list[bytes]]:
         """The query: all values by name."""
         if self._args is None:
-            self._args = parse_qs(self._query, keep_blank_values=True) if self._query else {}
+            self._args = parse_qs(self._query, True) if self._query else {}
         return self._args
 
     @property
@@ -156,11 +157,11 @@ class Heads:
     def _line(self, line: bytes) -> re.Match[bytes]:
         self._check_length(line)
         found = _LINE.fullmatch(line)
-        if found is not None:
-            return found
-        if _OTHER_VERSION.fullmatch(line):
-            refuse("only HTTP/1.1 and HTTP/1.0 are spoken here")
-        refuse("the first line is no request line of HTTP")
+        if found is None:
+            if _OTHER_VERSION.fullmatch(line):
+                refuse("only HTTP/1.1 and HTTP/1.0 are spoken here")
+            refuse("the first line is no request line of HTTP")
+        return found
 
     def _check_length(self, line: bytes) -> None:
         if len(line) > self._limits.line:
