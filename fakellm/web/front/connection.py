@@ -126,7 +126,9 @@ class FrontConnection(Protocol):
             self._exchange.producer.resumeProducing()
 
     def stopProducing(self) -> None:  # noqa: N802 -- IPushProducer's name
-        """The connection is lost, which `connectionLost` is told too."""
+        """The connection is lost, as `connectionLost` will be told."""
+        if self._exchange is not None and self._exchange.producer is not None:
+            self._exchange.producer.stopProducing()
 
     def overdue(self) -> None:
         """See `Watched`."""
