@@ -72,8 +72,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
         statuses: of the answers.
         asked: what prompts were understood: path, query, headers, body.
         refused: whether the front refused what came, after which it answers nothing.
-        was_last: whether the last request that it served asked for the connection to be closed, in
-            whichever field ``Connection``; Twisted looks at the first one only.
+        was_last: whether the connection was to end with the last request that it served: as was
+            asked in any field ``Connection``, of which Twisted looks at the first one only, or as
+            a body over the limit was refused before it was sent.
         is_closed: whether the connection ended.
     """
 
@@ -134,7 +135,7 @@ class Fuzzed:
                 refuse(exchange, refusal)
 
             def serving(exchange: Any) -> None:
-                self._was_last = not exchange.head.keeps
+                self._was_last = not exchange.keeps
                 serve(exchange)
 
             front.refuse = refusing  # type: ignore[method-assign]
@@ -240,7 +241,8 @@ def run(seconds: float, seed: int) -> tuple[int, Counter[str], list[str]]:
         problem = disagreement(mine, other)
         if problem is not None:
             wrong.append(
-                f"{problem}: {mine.statuses}, Twisted: {other.statuses}\n  {pieces!r}\n"
+                f"{problem}: {mine.statuses}, Twisted: {other.statuses}\n"
+                f"  in {len(pieces)} pieces: {stream!r}\n"
                 f"  {mine.asked}\n  {other.asked}"
             )
     return count, kinds, wrong

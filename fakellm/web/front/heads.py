@@ -23,7 +23,8 @@ _OTHER_VERSION = re.compile(rb"[A-Z]+ [\x21-\x7e]+ HTTP/(?!1\.[01])[0-9]\.[0-9]"
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _BETWEEN_TOKENS = re.compile(rb"[ \t,]+")
-_HOST = re.compile(rb"(?P<host>[^:\[\]]*|\[[^\]]*\])(?::[0-9]*)?\Z")
+_HOST = re.compile(rb"\[?(?P<host>.*?)\]?(?::[0-9]+)?")
+"""As Twisted has it: any host, in brackets or not."""
 
 _REMEMBERED = 1024
 """So many heads are remembered, as clients send the same ones again and again."""
@@ -100,7 +101,7 @@ class Head:
     @property
     def hostname(self) -> bytes | None:
         """The ``Host`` without its port."""
-        found = None if self.host is None else _HOST.match(self.host)
+        found = None if self.host is None else _HOST.fullmatch(self.host)
         return None if found is None else found["host"]
 
 

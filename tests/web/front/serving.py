@@ -94,7 +94,8 @@ class FrontTestCase(SynchronousTestCase):
         before = len(self.transport.value())
         for piece in pieces:
             self.connection.dataReceived(piece)
-        return self.transport.value()[before:]
+        sent: bytes = self.transport.value()[before:]
+        return sent
 
     def leave(self) -> None:
         """Let the client go."""

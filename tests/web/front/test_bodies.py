@@ -50,7 +50,8 @@ class LengthTests(SynchronousTestCase):
 
 class ChunkedTests(SynchronousTestCase):
     def refused(self, *pieces: bytes) -> int:
-        return self.assertRaises(Refusal, fed, None, *pieces).status
+        status: int = self.assertRaises(Refusal, fed, None, *pieces).status
+        return status
 
     def test_chunks_extensions_and_trailers(self) -> None:
         for sent in [

@@ -70,8 +70,8 @@ class FieldTests(HeadTestCase):
 
     def test_the_host_without_its_port(self) -> None:
         for host, name in {
-            b"h": b"h", b"h:80": b"h", b"[::1]:80": b"[::1]", b"h:": b"h", b"": b"",
-            b"a:b:c": None, b"[::1": None,
+            b"h": b"h", b"h:80": b"h", b"[::1]:80": b"::1", b"h:": b"h:", b"": b"",
+            b"a:b:c": b"a:b:c", b"\xff:1": b"\xff",
         }.items():  # fmt: skip
             self.assertEqual(self.read(b"Host: %b\r\n" % host).hostname, name)
         self.assertIsNone(self.read().hostname)
