@@ -190,7 +190,8 @@ class Player:
     def _play(self) -> None:
         if self._playing or self._gate is not None:
             return
-        self._unschedule()
+        if self._call is not None:
+            self._unschedule()
         self._playing = True
         try:
             self._play_due()
@@ -217,7 +218,7 @@ class Player:
                 self._next = cue
                 self._flush(due)
                 now = seconds() - self._started + EXACT_TO_SECONDS
-                if at > now and not self._hurried(at):
+                if at > now and (self._step_from is None or not self._hurried(at)):
                     self._wait(at)
                     return
                 now = max(now, at)
@@ -258,8 +259,9 @@ class Player:
         if self._behind_client or punctuality is None or self._step_from is not None:
             return now
         if type(act) is not Nothing:
-            punctuality.note(max(0.0, late))
-            self._late = max(self._late, late)
+            punctuality.note(late)
+            if late > self._late:  # noqa: PLR1730 -- a call that would be made for each event
+                self._late = late
         if self._manner.late == "slip" and late > EXACT_TO_SECONDS:
             self._started += late
             return at + EXACT_TO_SECONDS
@@ -355,7 +357,8 @@ class Player:
 
     def _wait(self, at: float) -> None:
         self._behind_client = False
-        self._send_head()
+        if self._is_head_due:
+            self._send_head()
         if at != inf and not (self._ended or self._paused):
             self._call = self._stage.timer.at(self._started + at, self._wake)
 

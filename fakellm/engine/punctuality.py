@@ -42,7 +42,8 @@ class Histogram:
         """Count one."""
         self.counts[bisect_left(EDGES, seconds)] += 1
         self.total += 1
-        self.worst = max(self.worst, seconds)
+        if seconds > self.worst:  # noqa: PLR1730 -- a call that would be made for each event
+            self.worst = seconds
 
     def quantile(self, share: float) -> float:
         """A bound, in seconds, that this share of all does not exceed; 0 if there were none."""

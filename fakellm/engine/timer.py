@@ -50,6 +50,7 @@ class Timer:
         self._dead = 0
         self._alarm = make_alarm(clock, self._tick)
         self._is_set = False
+        self._is_ticking = False  # what is asked for meanwhile is looked at in the end
         self._at = 0.0  # when it rings
 
     @property
@@ -61,7 +62,7 @@ class Timer:
         """Call a function at a time; one that has passed is the reactor's next turn."""
         call = Call(when, function)
         heappush(self._heap, (when, next(self._numbers), call))
-        if not self._is_set or when < self._at:
+        if not self._is_ticking and (not self._is_set or when < self._at):
             self._schedule(when)
         return call
 
@@ -102,6 +103,7 @@ class Timer:
         now = self.seconds()
         if self._lagged is not None:
             self._lagged(now - self._at)
+        self._is_ticking = True
         for call in self._due(now + EXACT_TO_SECONDS):
             function, call.function = call.function, None
             if function is None:
@@ -110,8 +112,9 @@ class Timer:
                 function()
             except Exception:  # noqa: BLE001 -- whatever broke, the others are to be called
                 self._log.failure("A delayed call failed.")
+        self._is_ticking = False
         self._drop_dead()
-        if self._heap and (not self._is_set or self._heap[0][0] < self._at):
+        if self._heap:
             self._schedule(self._heap[0][0])
 
     def _due(self, now: float) -> list[Call]:

@@ -95,9 +95,10 @@ class RoutesResource(Resource):
         self._broke(failure, request)
 
     def _broke(self, failure: Failure, request: Request) -> None:
-        self._log.failure("A request could not be answered.", failure)
-        if not (request.finished or request._disconnected):  # noqa: SLF001 -- none is public
-            request.processingFailed(failure)
+        if request.finished or request._disconnected:  # noqa: SLF001 -- none is public
+            self._log.failure("A request could not be answered.", failure)
+        else:
+            request.processingFailed(failure)  # which logs it
 
 
 def _path(segments: list[bytes] | None) -> str:

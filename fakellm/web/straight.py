@@ -40,16 +40,6 @@ def socket_transport(transport: Any) -> Connection | None:
     return None
 
 
-def is_idle(connection: Connection) -> bool:
-    """Whether it is open, and nothing waits to be written."""
-    return bool(
-        connection.connected
-        and not connection.disconnecting
-        and not connection.dataBuffer
-        and not connection._tempDataLen  # noqa: SLF001 -- there is no other way to know
-    )
-
-
 def _chunks(request: Request, connection: Connection) -> Send:
     """What writes chunks of HTTP's (RFC 9112, 7.1) to a connection, straight where it can."""
     send = connection.socket.send
@@ -58,7 +48,13 @@ def _chunks(request: Request, connection: Connection) -> Send:
         size = len(data)
         request.sentLength += size
         data = b"%x\r\n%b\r\n" % (size, data)
-        if is_idle(connection):
+        # open, and nothing waits to be written; there is no other way to know
+        if (
+            connection.connected
+            and not connection.disconnecting
+            and not connection.dataBuffer
+            and not connection._tempDataLen  # noqa: SLF001
+        ):
             try:
                 sent = send(data)
             except OSError:

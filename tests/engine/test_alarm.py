@@ -191,12 +191,58 @@ class KernelAlarmTests(AlarmTests, TestCase):
         self.assertEqual(self.rung, [])
         self.assertIn(made, reactor.getReaders())
         made.clear()
+        made.doRead()
+        self.assertEqual(self.rung, [])
+
+    async def test_what_is_due_at_once_after_a_ring_asks_nothing_of_the_kernel(self) -> None:
+        sets: list[int] = []
+        create, settime = self.settings()
+
+        def noted(descriptor: int, nanoseconds: int) -> None:
+            sets.append(nanoseconds)
+            settime(descriptor, nanoseconds)
+
+        def ring() -> None:
+            self.rung.append(time.monotonic())
+            if len(self.rung) < 100:
+                self.alarm.set(0.0)
+            elif len(self.rung) == 100:
+                self.alarm.set(1e-5)
+            elif len(self.rung) == 101:
+                self.alarm.set(SOON)
+            else:
+                self.rings.callback(None)
+
+        self.alarm = KernelAlarm(reactor, ring, create, noted)
+        self.alarm.set(SOON)
+        await self.rings
+        await self.assert_silent(102)
+        self.assertGreaterEqual(self.rung[100] - self.rung[99], 1e-5)
+        self.assertGreaterEqual(self.rung[101] - self.rung[100], SOON)
+        self.assertEqual(sets, [int(SOON * 1e9), int(SOON * 1e9), 0])
 
     def test_it_is_none_of_the_reactors_connections(self) -> None:
         made = KernelAlarm(reactor, self.ring, *self.settings())
         self.assertEqual((made.logPrefix(), made.fileno()), ("fakellm.alarm", -1))
         made.connectionLost(mock.Mock())
         self.assertEqual(self.rung, [])
+        self.assertNotIn(made, reactor.getReaders())
+
+    async def test_a_ring_that_sets_it_anew_and_fails_is_rung_again(self) -> None:
+        """The reactor reads no more from what has failed."""
+
+        def ring() -> None:
+            self.rung.append(0.0)
+            if len(self.rung) == 1:
+                self.alarm.set(SOON)
+                raise ZeroDivisionError
+            self.rings.callback(None)
+
+        self.alarm = KernelAlarm(reactor, ring, *self.settings())
+        self.alarm.set(SOON)
+        await self.rings
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        await self.assert_silent(2)
 
 
 class LibcAlarmTests(KernelAlarmTests):
@@ -254,7 +300,7 @@ class MakeTests(SynchronousTestCase):
     def test_a_system_without_such_timers_has_the_reactors(self) -> None:
         for broken in (OSError, TypeError, AttributeError):
             with (
-                mock.patch("ctypes.CDLL", side_effect=broken),
+                mock.patch("ctypes.PyDLL", side_effect=broken),
                 mock.patch.object(alarm, "os", mock.Mock(spec=["read", "close"])),
                 mock.patch.object(alarm, "timerfd_settime", timerfd_settime.__wrapped__),
             ):

@@ -1,10 +1,10 @@
 """The wire of a request: what reaches a client, byte by byte, and how connections end."""
 
+import contextlib
 import os
 import re
 import socket
 from collections.abc import Callable
-from contextlib import closing
 from threading import Event
 from typing import Any, TypeVar, cast
 
@@ -148,7 +148,7 @@ class WireTestCase(TestCase):
 
 def ask(sock: socket.socket, data: bytes) -> tuple[bytes, str]:
     """Send, and read until the end; blocks."""
-    with closing(sock):
+    with contextlib.closing(sock):
         sock.sendall(data)
         return read(sock)
 
@@ -287,31 +287,29 @@ class WriteTests(WireTestCase):
 
     async def test_what_the_socket_does_not_take_waits_and_nothing_overtakes_it(self) -> None:
         """A socket that is full takes a part of what is sent, and later the rest."""
-        many = [b"%06d" % number * 5000 for number in range(200)]
-        goes = Event()
-
-        def script(wire: RequestWire) -> None:
-            begin(wire, b"<")
-            reactor.callLater(0, later, wire)
-
-        def later(wire: RequestWire) -> None:
-            for each in many:
-                wire.write(each)
-            self.assertGreater(left_to_send(transport_of(wire)), 0)
-            wire.write(b">")
-            wire.finish()
-            goes.set()
-
-        self.serve(script)
+        self.serve(begin)
         sock = self.client(receive_buffer=4096)
-
-        def client() -> bytes:
-            sock.sendall(GET)
-            goes.wait(SECONDS)
-            return until(sock, b"1\r\n>\r\n" + LAST)[0]
-
-        body, rest = unchunked(split(await deferToThread(client))[2])
-        self.assertEqual((body, rest), (b"<" + b"".join(many) + b">", b""))
+        sock.sendall(GET)
+        received, _ = await deferToThread(until, sock, b"5\r\nhello\r\n")
+        (wire,) = self.scripted.wires
+        written = [b"%07d" % number * 60_000 for number in range(12)]
+        for each in written:
+            wire.write(each)
+        self.assertGreater(left_to_send(transport_of(wire)), LARGE)
+        sock.setblocking(False)
+        for number in range(500):  # the client reads a little at a time, and more is written
+            with contextlib.suppress(BlockingIOError):
+                received += sock.recv(8192)
+            await deferLater(reactor, 0)
+            written.append(b"%d;" % number)
+            wire.write(written[-1])
+        self.assertGreater(left_to_send(transport_of(wire)), 0)
+        wire.finish()
+        sock.settimeout(SECONDS)
+        rest, _ = await deferToThread(until, sock, b"4\r\n499;\r\n" + LAST)
+        body, left = unchunked(split(received + rest)[2])
+        self.assertEqual(left, b"")
+        self.assertTrue(body == b"hello" + b"".join(written), "bytes are lost, or out of order")
 
     async def test_a_client_that_does_not_read_pauses_the_producer_until_it_does(self) -> None:
         paused = Event()
@@ -374,13 +372,13 @@ class WriteTests(WireTestCase):
 
 def until(sock: socket.socket, last: bytes) -> tuple[bytes, str]:
     """What comes until these bytes have, and that they were found; blocks."""
-    received = b""
+    received = bytearray()
     while not received.endswith(last):
         piece = sock.recv(64 * 1024)
         if not piece:
-            return received, FIN
+            return bytes(received), FIN
         received += piece
-    return received, "found"
+    return bytes(received), "found"
 
 
 def do_everything(case: TestCase | SynchronousTestCase, wire: RequestWire) -> None:

@@ -129,7 +129,8 @@ def ask_secretly(context: ssl.SSLContext, sock: socket.socket, data: bytes) -> t
             is_shaken = is_shaken or go_on(secure.do_handshake)
             if is_shaken and not is_sent:
                 is_sent = go_on(lambda: secure.write(data))
-            sock.sendall(goes.read())
+            if goes.pending:
+                sock.sendall(goes.read())
             try:
                 piece = sock.recv(64 * 1024)
             except ConnectionResetError:

@@ -19,7 +19,7 @@ from fakellm.web.front.bodies import Body, TooMuch, body_of
 from fakellm.web.front.exchange import Exchange
 from fakellm.web.front.heads import END, UNREADABLE, Head
 from fakellm.web.front.refusal import Refusal
-from fakellm.web.straight import is_idle, socket_transport
+from fakellm.web.straight import socket_transport
 
 if TYPE_CHECKING:
     from fakellm.web.front.factory import Front
@@ -162,7 +162,13 @@ class FrontConnection(Protocol):
         if connection is None:
             self._wire.write(data)
             return
-        if is_idle(connection):
+        # open, and nothing waits to be written; there is no other way to know
+        if (
+            connection.connected
+            and not connection.disconnecting
+            and not connection.dataBuffer
+            and not connection._tempDataLen  # noqa: SLF001
+        ):
             try:
                 sent = connection.socket.send(data)
             except OSError:
