@@ -94,11 +94,11 @@ class _Transport(StringTransport):
         self.producer = None  # as those of sockets do, with or without one
 
     def loseConnection(self) -> None:  # noqa: N802 -- Twisted's name
-        super().loseConnection()
+        super().loseConnection()  # type: ignore[no-untyped-call]
         self.is_closed = True
 
     def abortConnection(self) -> None:  # noqa: N802 -- Twisted's name
-        super().abortConnection()
+        super().abortConnection()  # type: ignore[no-untyped-call]
         self.is_closed = True
 
 
@@ -146,7 +146,7 @@ class Fuzzed:
         self._asked.clear()
         self._refused = self._was_last = False
         protocol: Any = self._server._connections.buildProtocol(None)  # noqa: SLF001 -- as above
-        transport = _Transport()
+        transport: Any = _Transport()  # type: ignore[no-untyped-call]
         protocol.makeConnection(transport)
         for piece in pieces:
             if transport.is_closed:
@@ -224,15 +224,21 @@ def cut(stream: bytes, chance: random.Random) -> list[bytes]:
     return [stream[a:b] for a, b in zip([0, *places], ends, strict=True) if a < b]
 
 
-def run(seconds: float, seed: int) -> tuple[int, Counter[str], list[str]]:
-    """Fuzz for so long; how many streams there were, of which kinds, and what disagreed."""
+def run(
+    seconds: float, seed: int, at_most: int = sys.maxsize
+) -> tuple[int, Counter[str], list[str]]:
+    """Fuzz for so long, or with so many streams.
+
+    Returns:
+        How many streams there were, of which kinds, and what disagreed.
+    """
     chance = random.Random(seed)
     ours, twisteds = Fuzzed("fast"), Fuzzed("twisted")
     kinds: Counter[str] = Counter()
     wrong: list[str] = []
     count = 0
     until = time.monotonic() + seconds
-    while time.monotonic() < until and len(wrong) < 10:  # noqa: PLR2004 -- enough to look at
+    while count < at_most and time.monotonic() < until and len(wrong) < 10:  # noqa: PLR2004 -- enough to look at
         stream = made(chance)
         count += 1
         pieces = cut(stream, chance)

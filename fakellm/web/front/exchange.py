@@ -38,8 +38,23 @@ class Exchange:
     """
 
     __slots__ = (
-        "_chunked", "_connection", "_pending", "_silent", "arrived", "body", "body_too_large",
-        "ended", "has_begun", "head", "is_open", "keeps", "left", "producer", "sent", "status",
+        "__weakref__",
+        "_chunked",
+        "_connection",
+        "_pending",
+        "_silent",
+        "arrived",
+        "body",
+        "body_too_large",
+        "ended",
+        "has_begun",
+        "head",
+        "is_open",
+        "keeps",
+        "left",
+        "producer",
+        "sent",
+        "status",
     )  # fmt: skip
 
     def __init__(
