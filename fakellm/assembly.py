@@ -37,9 +37,12 @@ from fakellm.scenarios.sessions import DEFAULT_SESSION
 from fakellm.scenarios.speaking import Surroundings
 from fakellm.scenarios.words import Conditions, RuleMaker, Test
 from fakellm.timing.tokens import tokenizer
+from fakellm.web import site as bodies
 from fakellm.web.api import Api
 from fakellm.web.connections import Connections
 from fakellm.web.control import Control, Over
+from fakellm.web.front.factory import Front
+from fakellm.web.front.limits import Limits
 from fakellm.web.site import FakeSite
 
 _CLOSING_TAKES_AT_MOST_SECONDS = 1.0
@@ -142,7 +145,11 @@ class FakeLLM(MultiService):
             seconds=self.clock.seconds,
             verbose=self.config.log_level == "debug",
         )
-        self._connections = Connections(site, self._reactor, self._door.turns_away)
+        front: Any = site
+        if self.config.http == "fast":
+            limits = Limits(body=self.config.max_body, drained=bodies.DRAINED_AT_MOST)
+            front = Front(site, api, reactor=self._reactor, limits=limits)
+        self._connections = Connections(front, self._reactor, self._door.turns_away)
         self._listening = Listening(
             self._reactor, self._connections, self.config.listen, self.config.port
         )

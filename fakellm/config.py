@@ -27,6 +27,7 @@ LogFormatName = Literal["text", "json"]
 TokenizerName = Literal["words", "o200k_base", "cl100k_base"]
 FlavourName = Literal["openai", "vllm"]
 ClockName = Literal["real", "virtual"]
+HttpName = Literal["fast", "twisted"]
 Token = Literal["alone", "with-first-token"]
 LastToken = Literal["alone", "with-last-token"]
 Head = Literal["at-once", "with-first-token"]
@@ -462,6 +463,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             kind=yes_or_no(),
         ),
     ] = False
+    http: Annotated[
+        HttpName,
+        Setting(
+            help="Speak HTTP/1.1 on plain connections by a front of its own (fast), or by Twisted"
+            " Web (twisted), which serves TLS and HTTP/2 in any case.",
+            kind=one_of(*get_args(HttpName)),
+        ),
+    ] = "fast"
     max_body: Annotated[
         int, Setting(help="Refuse request bodies larger than this.", kind=size())
     ] = 50 * 1024**2

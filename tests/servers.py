@@ -49,13 +49,15 @@ class LiveTestCase(TestCase):
 
     server: FakeLLM
 
+    http = "twisted"
+
     def setUp(self) -> None:
         pool = HTTPConnectionPool(reactor, persistent=False)
         self.client = HTTPClient(Agent(reactor, pool=pool))
 
     def serve(self, **settings: Any) -> str:
         """Start a server that ends with the test; its URL."""
-        self.server = server = FakeLLM(port=0, **{"grace": 0, **settings})
+        self.server = server = FakeLLM(port=0, **{"grace": 0, "http": self.http, **settings})
         server.privilegedStartService()
         server.startService()
         self.addCleanup(server.stopService)

@@ -4,6 +4,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks import fuzz_fronts
 from benchmarks.answers import WrongAnswer, arrivals, words
 from benchmarks.load import Answer, Lag
 from benchmarks.streams import Row, quantile, table
@@ -62,6 +63,34 @@ class StreamsTests(SynchronousTestCase):
             "WRONG: paced 20: 20 of 20 answers wrong or lost, such as: 2 tokens instead of 10",
         )
         self.assertRegex(ended.out, r"whole and right +20 +0 +all +missed by 20")
+
+
+class FuzzTests(SynchronousTestCase):
+    """The fuzzing of both HTTP fronts; many more streams are for people to run."""
+
+    def test_a_few_streams(self) -> None:
+        count, kinds, wrong = fuzz_fronts.run(600.0, seed=1, at_most=300)
+        self.assertEqual((count, wrong), (300, []))
+        self.assertEqual(sorted(kinds), ["stricter", "the same"])
+
+    def test_it_sees_what_is_wrong(self) -> None:
+        def outcome(*statuses: int, asked: int = 0, **more: bool) -> fuzz_fronts.Outcome:
+            flags = {"refused": False, "was_last": False, "is_closed": True, **more}
+            return fuzz_fronts.Outcome(statuses=statuses, asked=tuple(range(asked)), **flags)
+
+        wrong = fuzz_fronts.disagreement
+        self.assertIsNone(wrong(outcome(200, 404), outcome(200, 404)))
+        self.assertIsNone(wrong(outcome(200, 400, refused=True), outcome(200, 200, 200)))
+        self.assertIsNone(wrong(outcome(200, was_last=True), outcome(200, 200)))
+        self.assertIsNone(wrong(outcome(200, 408, refused=True), outcome(200)))
+        for ours, twisteds, what in [
+            (outcome(is_closed=False), outcome(), "we wait for ever"),
+            (outcome(200), outcome(400), "we answer what Twisted does not"),
+            (outcome(200, 200), outcome(200), "we answer what Twisted does not"),
+            (outcome(200), outcome(200, 200), "we say nothing where Twisted answers"),
+            (outcome(200, asked=1), outcome(200), "we understand something else"),
+        ]:
+            self.assertEqual(wrong(ours, twisteds), what)
 
 
 class ArrivalsTests(SynchronousTestCase):

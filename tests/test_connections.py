@@ -11,7 +11,9 @@ from twisted.trial.unittest import TestCase
 
 from fakellm import FakeLLM
 from fakellm.engine.player import WRITE_AT_MOST, Player
+from fakellm.web.front.wire import FrontWire
 from tests.connections import Connection, connect, is_whole, request, split, unchunked
+from tests.fronts import FastFront
 from tests.servers import chunks_of
 
 LONG = "word " * 20_000
@@ -25,8 +27,10 @@ STEADY_TURNS = 20
 class ConnectionTestCase(TestCase):
     """Tests against a server that listens; ``server`` is the service itself."""
 
+    http = "twisted"
+
     def start(self, **settings: Any) -> str:
-        self.server = FakeLLM(**{"port": 0, "grace": 0, **settings})
+        self.server = FakeLLM(**{"port": 0, "grace": 0, "http": self.http, **settings})
         self.server.privilegedStartService()
         self.server.startService()
         self.addCleanup(self.server.stopService)
@@ -202,7 +206,7 @@ class BackpressureTests(ConnectionTestCase):
         connection.wire.pauseProducing()
         connection.send(request(stream=True))
         player = await paused
-        transport = player._wire._request.channel.transport
+        transport = transport_of(player._wire)
         sizes = [buffered(transport)]
         while len(sizes) < STEADY_TURNS or len({*sizes[-STEADY_TURNS:]}) > 1:
             await deferLater(reactor, 0)
@@ -218,6 +222,25 @@ class BackpressureTests(ConnectionTestCase):
         said = [each["choices"][0]["delta"].get("content", "") for each in chunks_of(body)]
         self.assertEqual("".join(said), LONG)
         self.assertEqual(self.server._engine.running, 0)
+
+
+class FastHttpTests(FastFront, HttpTests):
+    pass
+
+
+class FastLeavingTests(FastFront, LeavingTests):
+    pass
+
+
+class FastBackpressureTests(FastFront, BackpressureTests):
+    pass
+
+
+def transport_of(wire: Any) -> Any:
+    """The transport below a wire of either front."""
+    if isinstance(wire, FrontWire):
+        return wire._exchange.connection.transport
+    return wire._request.channel.transport
 
 
 def paused_player(case: TestCase) -> Deferred[Any]:

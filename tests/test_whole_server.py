@@ -11,6 +11,7 @@ from zope.interface import implementer
 from fakellm import FakeLLM
 from fakellm.assembly import VIRTUAL_EPOCH
 from fakellm.config import BadSetting
+from tests.fronts import FastFront
 from tests.questions import NUMBER, saying, spoken
 from tests.servers import (
     CHAT,
@@ -489,6 +490,10 @@ class LiveTests(LiveTestCase):
             self.assertEqual([*(await response.json())], ["error"])
 
 
+class FastLiveTests(FastFront, LiveTests):
+    pass
+
+
 class AnswerLogTests(LiveTestCase):
     """What is logged of an answer: a line at the level debug, and without it nothing."""
 
@@ -514,6 +519,10 @@ class AnswerLogTests(LiveTestCase):
 
     async def test_at_info_there_is_none(self) -> None:
         self.assertEqual(await self.lines(), [])
+
+
+class FastAnswerLogTests(FastFront, AnswerLogTests):
+    pass
 
 
 class HelperTests(SynchronousTestCase):

@@ -24,12 +24,18 @@ from fakellm.model.prompt import Received
 from fakellm.model.reply import Failure
 from fakellm.web import control, cors, metrics
 from fakellm.web.control import Control
+from fakellm.web.front.exchange import Exchange
+from fakellm.web.front.wire import FrontWire
 from fakellm.web.prefixes import Prefixes
 from fakellm.web.routes import Routes
-from fakellm.web.wire import RequestWire, Surroundings, received
+from fakellm.web.wire import RequestWire, Surroundings
+from fakellm.web.wire import received as received_by
 
 _Handler = Callable[..., Any]
+_Asked = Request | Exchange
 _HEALTH = "health"
+_KNOWN_AT_MOST = 4096
+"""So many routes of requests are remembered."""
 
 
 class Api:
@@ -70,6 +76,8 @@ class Api:
             lambda path: path == f"/{_HEALTH}" or routing.is_path(path),
         )
         self._app = Routes()
+        self._handlers: dict[str, _Handler] = {}
+        self._known: dict[tuple[bytes, bytes, bytes | None], _Handler] = {}
         for endpoint in routing.endpoints:
             self._route(endpoint.path, "POST", partial(self._prompt, endpoint.dialect))
         for (path, method), operations in _by_route(routing.operations).items():
@@ -84,11 +92,34 @@ class Api:
         def route(request: Request, **found: Any) -> Any:
             return handler(request, **found)
 
-        self._app.route(path, methods=[method], endpoint=f"{method} {path}")(route)
+        endpoint = f"{method} {path}"
+        self._handlers[endpoint] = handler
+        self._app.route(path, methods=[method], endpoint=endpoint)(route)
 
     def resource(self) -> IResource:
         """The way in: a resource that can be mounted anywhere."""
-        return ApiResource(self._app.resource(), self._control.resource(), self)
+        return ApiResource(self._app.resource(self._found), self._control.resource(), self)
+
+    def handler(self, exchange: Exchange) -> _Handler | None:
+        """What answers a request, if one like it was dispatched by Klein before."""
+        head = exchange.head
+        return self._known.get((head.method, head.path, head.host))
+
+    def _found(self, request: Request, endpoint: str, found: Mapping[str, Any]) -> None:
+        """Remember what Klein dispatched, the host included, as not all hosts pass."""
+        exchange = getattr(request, "exchange", None)
+        if exchange is not None:
+            if len(self._known) >= _KNOWN_AT_MOST:
+                self._known.clear()
+            head = exchange.head
+            handler = self._handlers[endpoint]
+            self._known[head.method, head.path, head.host] = (
+                partial(handler, **found) if found else handler
+            )
+
+    def refuse_exchange(self, exchange: Exchange, status: int, message: str) -> Deferred[None]:
+        """Answer with an error what could not be understood."""
+        return self.refuse(exchange, Failure(status=status, message=message or None))
 
     def step_over_prefix(self, request: Request) -> None:
         """Count what stands before the API's own path as where it is mounted."""
@@ -98,19 +129,19 @@ class Api:
             request.prepath = [*(request.prepath or ()), *path[:before]]
             request.postpath = path[before:]
 
-    def refuse(self, request: Request, failure: Failure) -> Deferred[None]:
+    def refuse(self, request: _Asked, failure: Failure) -> Deferred[None]:
         """Answer with an error in the words of the dialect that the client speaks."""
         asked = received(request)
         return self._refuse(self._routing.dialect_at(asked), failure, request, asked)
 
     def _refuse(
-        self, dialect: IDialect, failure: Failure, request: Request, asked: Received
+        self, dialect: IDialect, failure: Failure, request: _Asked, asked: Received
     ) -> Deferred[None]:
         return _sent(
             request, self._around, lambda wire: self._engine.refuse(dialect, failure, wire, asked)
         )
 
-    def _prompt(self, dialect: IDialect, request: Request, **_: str) -> Deferred[None]:
+    def _prompt(self, dialect: IDialect, request: _Asked, **_: str) -> Deferred[None]:
         asked = received(request)
         if len(asked.body) > self._max_body or getattr(request, "body_too_large", False):
             failure = dialect.errors.too_large(self._max_body)
@@ -123,7 +154,7 @@ class Api:
         )
 
     def _operate(
-        self, operations: Sequence[Operation], request: Request, **found: str
+        self, operations: Sequence[Operation], request: _Asked, **found: str
     ) -> Deferred[None]:
         asked = received(request)
         operation = next(
@@ -142,19 +173,19 @@ class Api:
             lambda wire: self._engine.operate(operation, found, asked, wire),
         )
 
-    def _health(self, request: Request) -> Deferred[None]:
+    def _health(self, request: _Asked) -> Deferred[None]:
         return self._show(request, msgspec.json.encode(self._engine.health()))
 
-    def _root(self, request: Request) -> Deferred[None]:
+    def _root(self, request: _Asked) -> Deferred[None]:
         return self._show(request, msgspec.json.encode(self._about))
 
-    def _metrics(self, request: Request) -> Deferred[None]:
+    def _metrics(self, request: _Asked) -> Deferred[None]:
         body = metrics.scraped(self._engine)
         return _sent(
             request, self._around, lambda wire: self._engine.play(metrics.answer(body), wire)
         )
 
-    def _show(self, request: Request, body: bytes) -> Deferred[None]:
+    def _show(self, request: _Asked, body: bytes) -> Deferred[None]:
         return _sent(
             request, self._around, lambda wire: self._engine.document(registry.DEFAULT, body, wire)
         )
@@ -184,14 +215,35 @@ def _by_route(
     return found
 
 
+def received(request: _Asked) -> Received:
+    """A request as a value."""
+    exchange = _exchange_of(request)
+    return received_by(cast("Request", request)) if exchange is None else exchange.received()
+
+
+def _exchange_of(request: _Asked) -> Exchange | None:
+    """The exchange that a request is or is of, where it came through the front."""
+    return request if type(request) is Exchange else getattr(request, "exchange", None)
+
+
 def _sent(
-    request: Request, around: Surroundings, play: Callable[[IWire], Deferred[None]]
+    request: _Asked, around: Surroundings, play: Callable[[IWire], Deferred[None]]
 ) -> Deferred[None]:
     """Play to a request; fires when it is finished, and stops the playing when it is cut off.
 
     Klein finishes a request whose route is done. One that was broken off must not be finished, so
     the request itself says when it is.
     """
+    exchange = _exchange_of(request)
+    if exchange is not None:
+        answered = play(FrontWire(exchange, around))
+        if not answered.called:
+            if isinstance(request, Exchange):
+                exchange.left = lambda _: answered.cancel()
+            else:
+                request.notifyFinish().addErrback(lambda _: answered.cancel())
+        return answered
+    request = cast("Request", request)
     playing: list[Deferred[None]] = []
 
     def stop() -> None:

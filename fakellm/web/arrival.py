@@ -28,7 +28,12 @@ def to_arrive(request: Request) -> int:
     channel: Any = request.channel
     if not isinstance(channel, HTTPChannel):
         return _queued(channel)
-    connection = _connection(channel.transport)
+    return left_to_send(channel.transport)
+
+
+def left_to_send(transport: Any) -> int:
+    """Bytes written to a transport that the other side has not acknowledged."""
+    connection = socket_below(transport)
     if connection is None or not connection.connected:
         return 0
     # there is no other way to know
@@ -41,10 +46,10 @@ def is_known_at_once(request: Request) -> bool:
     channel: Any = request.channel
     if not isinstance(channel, HTTPChannel):
         return True
-    return _connection(channel.transport) is socket_transport(channel.transport)
+    return socket_below(channel.transport) is socket_transport(channel.transport)
 
 
-def _connection(transport: Any) -> Connection | None:
+def socket_below(transport: Any) -> Connection | None:
     """The connection with the socket, whatever is between."""
     while transport is not None and not isinstance(transport, Connection):
         transport = getattr(transport, "transport", None)

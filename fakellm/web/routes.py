@@ -5,6 +5,7 @@ garbage collector finds. Behind it hang the request, its headers and its connect
 stream they are old, and the collector looks for old garbage hardly ever while anybody is served.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from klein import Klein
@@ -17,6 +18,8 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException
 
+Found = Callable[[Request, str, Mapping[str, Any]], None]
+
 
 class Routes(Klein):
     """A Klein app whose routes finish their requests themselves.
@@ -25,9 +28,13 @@ class Routes(Klein):
     passed over. Handlers of errors are those of `Klein.handle_errors`.
     """
 
-    def resource(self) -> "RoutesResource":  # type: ignore[override]
-        """The way in; unlike Klein's it takes URLs only that are text."""
-        return RoutesResource(self)
+    def resource(self, found: Found | None = None) -> "RoutesResource":  # type: ignore[override]
+        """The way in; unlike Klein's it takes URLs only that are text.
+
+        Args:
+            found: is told of each request which endpoint it is for, and with which variables.
+        """
+        return RoutesResource(self, found)
 
 
 class RoutesResource(Resource):
@@ -35,8 +42,9 @@ class RoutesResource(Resource):
 
     isLeaf = True  # noqa: N815 -- IResource's name
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, found: Found | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._found = found
         self._log = Logger()
         self._routes = routes
 
@@ -60,6 +68,8 @@ class RoutesResource(Resource):
             # without its frames, which know the request
             self._refuse(request, Failure(refused.with_traceback(None)))
             return NOT_DONE_YET
+        if self._found is not None:
+            self._found(request, rule.endpoint, found)
         answered = maybeDeferred(
             self._routes.execute_endpoint, rule.endpoint, cast("IRequest", request), **found
         )

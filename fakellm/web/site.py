@@ -15,7 +15,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-_DRAINED_AT_MOST = 256 * 1024**2
+DRAINED_AT_MOST = 256 * 1024**2
 """Bytes of a body over the limit that are read and dropped, so that its sender gets the answer."""
 
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
@@ -54,7 +54,7 @@ class BoundedRequest(Request):
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 -- Twisted's name
         """See `twisted.web.http.Request`."""
         self._body_bytes += len(data)
-        if self._body_bytes > self._max_body + _DRAINED_AT_MOST:
+        if self._body_bytes > self._max_body + DRAINED_AT_MOST:
             channel: Any = self.channel
             if isinstance(channel, HTTPChannel):
                 channel.forceAbortClient()
@@ -126,15 +126,19 @@ class FakeSite(Site):
         self.displayTracebacks = False
         self.max_body = max_body
         self.seconds = seconds
-        self._verbose = verbose
+        self.verbose = verbose
 
     def log(self, request: Any) -> None:
+        """See `twisted.web.http.HTTPFactory`."""
+        if self.verbose:
+            self.note(request.method, request.path, request.code, request.sentLength)
+
+    def note(self, method: bytes, path: bytes, status: int, size: int) -> None:
         """Log an answer, without the query, in which some clients put their keys."""
-        if self._verbose:
-            self._said.debug(
-                "{method} {path} {status} {bytes} bytes",
-                method=request.method.decode("latin-1"),
-                path=request.path.decode("latin-1"),
-                status=request.code,
-                bytes=request.sentLength,
-            )
+        self._said.debug(
+            "{method} {path} {status} {bytes} bytes",
+            method=method.decode("latin-1"),
+            path=path.decode("latin-1"),
+            status=status,
+            bytes=size,
+        )

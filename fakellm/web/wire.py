@@ -51,13 +51,12 @@ def received(request: Request) -> Received:
         },
         scheme="https" if request.isSecure() else "http",
         body=b"" if content is None else content.read(),
-        client=_client(request),
+        client=client_at(request.getClientAddress()),
     )
 
 
-def _client(request: Request) -> str:
-    """The address and the port that a request came from."""
-    address: Any = request.getClientAddress()
+def client_at(address: Any) -> str:
+    """The address and the port that requests come from, as text."""
     host = getattr(address, "host", None)
     if host is None:
         return "unix" if isinstance(address, UNIXAddress) else ""
@@ -78,6 +77,9 @@ class Surroundings:
         lingering: waits until a client has got what was written.
         door: turns connections away.
         extra: headers that go out with every head.
+
+    Attributes:
+        extra_lines: the same as text, each with the end of the line before it.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Surroundings:
         self.lingering = lingering
         self.door = door
         self.extra = tuple(extra)
+        self.extra_lines = "".join(f"\r\n{name}: {value}" for name, value in self.extra)
 
 
 @implementer(IWire)
@@ -156,7 +159,7 @@ class RequestWire:
             return
         self._open = False
         request = self._request
-        fields = b"".join(_field(name, value) for name, value in trailers)
+        fields = b"".join(field(name, value) for name, value in trailers)
         if fields:
             if not request.startedWriting:
                 request.write(b"")
@@ -238,7 +241,7 @@ class RequestWire:
         return 0 if self._is_gone() else 1 + to_arrive(self._request)
 
 
-def _field(name: str, value: str) -> bytes:
+def field(name: str, value: str) -> bytes:
     """A line of a trailer; nothing where it cannot go."""
     if not _NAME.fullmatch(name) or name.lower() in _NOT_IN_TRAILERS:
         return b""

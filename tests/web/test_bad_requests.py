@@ -3,7 +3,7 @@
 Every error is JSON in the API's shape with a request id, and none is a fault of the server's: no
 status of 500 or more, no page of HTML, no traceback, nothing logged as an error. Only what is no
 HTTP is refused by Twisted's own parser before any resource is reached: with a bare status of 400,
-or, where the head is too long, with the end of the connection.
+or, where the head is too long, with the end of the connection. The front of our own words these.
 """
 
 import json
@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from fakellm.web import site
 from tests.dialects.openai.answering import chunks_of, reassembled
 from tests.dialects.openai.requests import anything, nearly_valid_requests, valid_requests
+from tests.fronts import FastFront
 from tests.servers import CHAT, HELLO, Answer, LiveTestCase, MemoryTestCase, asking
 
 few = settings(deadline=None, derandomize=True, max_examples=100, database=None)
@@ -536,7 +537,8 @@ class WireTests(LiveTestCase):
         await self.assert_status(200, POST + WITH_GOOD)
 
     async def test_bodies_without_end_are_broken_off(self) -> None:
-        self.patch(site, "_DRAINED_AT_MOST", 10_000)
+        self.patch(site, "DRAINED_AT_MOST", 10_000)
+        self.port = int(self.serve(max_body=LIMIT).rpartition(":")[2])
         for sent in [
             HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 20_000,
             chunked(*[b"x" * 1000] * 20)[:-5],
@@ -654,4 +656,20 @@ class WireTests(LiveTestCase):
             assert raw.transport is not None
             raw.transport.loseConnection()
             self.assertEqual(await raw.closed, b"")
+        await self.assert_status(200, POST + WITH_GOOD)
+
+
+class FastWireTests(FastFront, WireTests):
+    """The same over the front of our own, which words what Twisted refuses without a word."""
+
+    async def assert_no_http(self, *data: bytes, answer: bytes) -> None:
+        """Check that it is refused like any other request, and the connection closed."""
+        for sent in data:
+            raw = await self.send(sent)
+            received = await raw.closed
+            status = int(received[9:12])
+            self.assertIn(status, (400, 431) if answer else (414, 431), sent[:80])
+            self.assertIn(b"\r\nConnection: close\r\n", received)
+            self.assertIn(b"\r\nAccess-Control-Allow-Origin: *\r\n", received)
+            await self.assert_status(status, sent)
         await self.assert_status(200, POST + WITH_GOOD)

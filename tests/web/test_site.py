@@ -10,23 +10,29 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.web import site
+from fakellm.web.api import Api
+from fakellm.web.front.exchange import Exchange
+from fakellm.web.front.request import FrontRequest
 from fakellm.web.site import BoundedRequest, FakeSite
 from tests.connections import Connection, is_whole, request, split
+from tests.fronts import FastFront
 from tests.test_connections import ConnectionTestCase
 
 
 class CircleTests(ConnectionTestCase):
     """Requests that have ended are gone without the garbage collector, which may come late."""
 
-    def setUp(self) -> None:
-        self.requests: list[weakref.ref[BoundedRequest]] = []
-        made = BoundedRequest.__init__
+    kind: type[Any] = BoundedRequest
 
-        def noted(asked: BoundedRequest, *args: Any, **kwargs: Any) -> None:
+    def setUp(self) -> None:
+        self.requests: list[weakref.ref[Any]] = []
+        made = self.kind.__init__
+
+        def noted(asked: Any, *args: Any, **kwargs: Any) -> None:
             made(asked, *args, **kwargs)
             self.requests.append(weakref.ref(asked))
 
-        self.patch(BoundedRequest, "__init__", noted)
+        self.patch(self.kind, "__init__", noted)
         self.addCleanup(gc.enable)
 
     async def assert_gone(self, connection: Connection, *asked: bytes) -> None:
@@ -73,9 +79,23 @@ class CircleTests(ConnectionTestCase):
         self.assertIsNone(self.requests[0]())
 
 
+class FastCircleTests(FastFront, CircleTests):
+    kind = Exchange
+
+
+class FastRequestCircleTests(FastFront, CircleTests):
+    """Those that go through Klein: all, as nothing is remembered."""
+
+    kind = FrontRequest
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(Api, "_found", lambda *_: None)
+
+
 class BodyTests(ConnectionTestCase):
     async def test_a_body_that_is_far_too_large_is_not_read_to_its_end(self) -> None:
-        self.patch(site, "_DRAINED_AT_MOST", 1000)
+        self.patch(site, "DRAINED_AT_MOST", 1000)
         connection = await self.connect(max_body=100)
         connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(100):

@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import Callable
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
@@ -19,11 +19,16 @@ from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
 from fakellm.engine.lingering import GIVE_UP_AT_LAST_SECONDS, LOOK_EVERY_SECONDS, Lingering
-from fakellm.web.arrival import to_arrive
+from fakellm.web.arrival import left_to_send
 from fakellm.web.connections import Connections
+from fakellm.web.front.exchange import Exchange
+from fakellm.web.front.factory import Front
+from fakellm.web.front.limits import Limits
+from fakellm.web.front.wire import FrontWire
 from fakellm.web.site import FakeSite
 from fakellm.web.wire import RequestWire, Surroundings
 from tests.connections import split, unchunked
+from tests.test_connections import transport_of
 
 reactor: Any = installed_reactor
 T = TypeVar("T")
@@ -64,11 +69,19 @@ class Scripted(Resource):
         request.notifyFinish().addCallbacks(
             lambda _: ended.callback(True), lambda _: ended.callback(False)
         )
-        wire = RequestWire(request, self._around)
+        wire = wire_of(request, self._around)
         self.wires.append(wire)
         self.ends.append(ended)
         self._script(wire)
         return NOT_DONE_YET
+
+
+def wire_of(request: Request, around: Surroundings) -> RequestWire:
+    """The wire of a request that came by either front."""
+    exchange = getattr(request, "exchange", None)
+    if exchange is None:
+        return RequestWire(request, around)
+    return cast("RequestWire", FrontWire(exchange, around))
 
 
 @implementer(IPushProducer)
@@ -97,11 +110,15 @@ class WireTestCase(TestCase):
         self.lingering = lingering or Lingering(reactor)
         self.scripted = Scripted(script, Surroundings(lingering=self.lingering))
         site = FakeSite(self.scripted, reactor=reactor, max_body=100, seconds=reactor.seconds)
-        self.connections = Connections(site, reactor, lambda: False)
+        self.connections = Connections(self.front(site), reactor, lambda: False)
         port = self.listen()
         self.addCleanup(self.connections.close)
         self.addCleanup(port.stopListening)
         self.addCleanup(self.lingering.hurry)
+
+    def front(self, site: FakeSite) -> Any:
+        """What makes protocols of connections."""
+        return site
 
     def listen(self) -> Any:
         port = reactor.listenTCP(0, self.connections, interface="127.0.0.1")
@@ -278,7 +295,7 @@ class WriteTests(WireTestCase):
         written = [b"%07d" % number * 60_000 for number in range(12)]
         for each in written:
             wire.write(each)
-        self.assertGreater(to_arrive(wire._request), LARGE)
+        self.assertGreater(left_to_send(transport_of(wire)), LARGE)
         sock.setblocking(False)
         for number in range(500):  # the client reads a little at a time, and more is written
             with contextlib.suppress(BlockingIOError):
@@ -286,7 +303,7 @@ class WriteTests(WireTestCase):
             await deferLater(reactor, 0)
             written.append(b"%d;" % number)
             wire.write(written[-1])
-        self.assertGreater(to_arrive(wire._request), 0)
+        self.assertGreater(left_to_send(transport_of(wire)), 0)
         wire.finish()
         sock.settimeout(SECONDS)
         rest, _ = await deferToThread(until, sock, b"4\r\n499;\r\n" + LAST)
@@ -415,7 +432,7 @@ class TrailerTests(WireTestCase):
 
 class CloseTests(WireTestCase):
     async def test_before_the_head_nothing_is_sent(self) -> None:
-        self.assertEqual(await self.answer(RequestWire.close), (b"", FIN))
+        self.assertEqual(await self.answer(lambda wire: wire.close()), (b"", FIN))
 
     async def test_in_mid_body_what_was_written_is_sent_first(self) -> None:
         def script(wire: RequestWire) -> None:
@@ -469,7 +486,7 @@ async def until_none(connections: Connections) -> None:
 
 class AbortTests(WireTestCase):
     async def test_before_the_head_it_is_a_reset_and_nothing_else(self) -> None:
-        self.assertEqual(await self.answer(RequestWire.abort), (b"", RST))
+        self.assertEqual(await self.answer(lambda wire: wire.abort()), (b"", RST))
 
     async def test_all_that_was_written_comes_before_the_reset(self) -> None:
         def script(wire: RequestWire) -> None:
@@ -580,7 +597,8 @@ class UnixTests(WireTestCase):
         return sock
 
     async def test_all_that_was_written_comes_before_an_abort_and_before_a_close(self) -> None:
-        for cut in (RequestWire.abort, RequestWire.close):
+        cuts: list[Script] = [lambda wire: wire.abort(), lambda wire: wire.close()]
+        for cut in cuts:
 
             def script(wire: RequestWire, cut: Script = cut) -> None:
                 begin(wire, b"<")
@@ -594,3 +612,45 @@ class UnixTests(WireTestCase):
             answer, end = await self.answer(script)
             body = split(answer)[2]
             self.assertEqual((body.count(b"x"), end), (1_000_000, FIN))
+
+
+class _NoAnswers:
+    """Nobody who answers before the resource of a site is asked."""
+
+    def handler(self, exchange: Exchange) -> None:  # noqa: ARG002 -- as `Answers` has it
+        return None
+
+    def refuse_exchange(self, exchange: Exchange, status: int, message: str) -> object:
+        raise AssertionError((exchange, status, message))
+
+
+class FrontWireTestCase(WireTestCase):
+    """The same over the front of our own, and its wire."""
+
+    def front(self, site: FakeSite) -> Any:
+        limits = Limits(body=100, drained=100)
+        return Front(site, _NoAnswers(), reactor=reactor, limits=limits)
+
+
+class FrontHeadTests(FrontWireTestCase, HeadTests):
+    pass
+
+
+class FrontWriteTests(FrontWireTestCase, WriteTests):
+    pass
+
+
+class FrontTrailerTests(FrontWireTestCase, TrailerTests):
+    pass
+
+
+class FrontCloseTests(FrontWireTestCase, CloseTests):
+    pass
+
+
+class FrontAbortTests(FrontWireTestCase, AbortTests):
+    pass
+
+
+class FrontUnixTests(FrontWireTestCase, UnixTests):
+    pass

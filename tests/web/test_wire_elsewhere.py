@@ -28,6 +28,7 @@ from tests.web.test_wire import (
     LARGE,
     PLAIN,
     RST,
+    FrontWireTestCase,
     Noting,
     Scripted,
     WireTestCase,
@@ -108,6 +109,10 @@ class TlsTests(WireTestCase):
         answer, _ = await self.answer(script)
         self.assertEqual(split(answer)[2].count(b"x"), LARGE)
         self.assertFalse(await self.scripted.ends[0])
+
+
+class FrontTlsTests(FrontWireTestCase, TlsTests):
+    """The front of our own leaves connections over TLS to Twisted's."""
 
 
 def ask_secretly(context: ssl.SSLContext, sock: socket.socket, data: bytes) -> tuple[bytes, str]:
