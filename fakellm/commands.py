@@ -22,6 +22,7 @@ from fakellm.interfaces import IDialect, IWire
 from fakellm.logs import standard_output
 from fakellm.model.prompt import Received
 from fakellm.model.reply import Refused
+from fakellm.model.timeline import Whole
 from fakellm.scenarios.book import Explanation
 from fakellm.scenarios.editor_schema import jsonschema_of_file
 from fakellm.scenarios.load import load_paths
@@ -295,6 +296,10 @@ class _Answer:
 
     def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
         """Nothing follows."""
+
+    def whole(self, answer: Whole) -> None:
+        self.head(answer.status, answer.headers)
+        self.write(answer.body)
 
     def close(self) -> None:
         self._body += b"(here the connection is closed)"

@@ -11,7 +11,7 @@ from fakellm.model.prompt import Prompt, Received
 from fakellm.model.reply import Failure
 from fakellm.model.stamp import Stamp
 from fakellm.model.standing import Exceeded, Standing
-from fakellm.model.timeline import Act
+from fakellm.model.timeline import Act, Whole
 
 
 class IEncoder(Interface):
@@ -133,6 +133,9 @@ class IWire(Interface):
 
     def finish(trailers: Iterable[tuple[str, str]] = ()) -> None:
         """End the body properly, and send trailers where that is possible; nothing may follow."""
+
+    def whole(answer: Whole) -> None:
+        """Send an answer, head and body, and end it; nothing may follow."""
 
     def close() -> None:
         """Close the connection once what was written is sent; nothing may follow."""

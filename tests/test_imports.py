@@ -24,7 +24,7 @@ PACKAGE = Path(fakellm.__file__).parent
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
-        "model recent spelling",
+        "lazy model recent spelling",
         "interfaces",
         "dialects timing",
         "faults",
@@ -44,6 +44,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 """The lowest first. A layer imports what is lower, and what is in the same folder, and no more."""
 
 PURE = {
+    "lazy",
     "model",
     "recent",
     "spelling",

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from zope.interface import implementer
 
 from fakellm.interfaces import IWire
+from fakellm.model.timeline import Whole
 
 
 @implementer(IWire)
@@ -46,6 +47,11 @@ class CollectingWire:
 
     def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
         """See `IWire`: nothing follows."""
+
+    def whole(self, answer: Whole) -> None:
+        """See `IWire`."""
+        self.status = answer.status
+        self._pieces.append(answer.body)
 
     def close(self) -> None:
         """See `IWire`."""

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
@@ -19,6 +19,7 @@ from fakellm.engine.entry import Entry
 from fakellm.engine.gates import Gates
 from fakellm.engine.limits import Limits
 from fakellm.engine.pending import GONE, Pending
+from fakellm.engine.plates import Plate, Plates
 from fakellm.engine.player import Player, Stage
 from fakellm.engine.punctuality import Punctuality
 from fakellm.engine.sessions import IDLE_SECONDS, Sessions
@@ -134,6 +135,7 @@ class Engine:
             admission=self._admission,
             limits=self._limits,
         )
+        self._plates = Plates(tokenizer)
         self._telling = Telling(tokenizer=tokenizer, speed=setup.speed, noted=self._troubles.note)
         self.gates = Gates()
         self.shelf = Shelf(at_most_bytes=setup.keep_at_most)
@@ -199,6 +201,10 @@ class Engine:
                 asked_for, decision, case.regime.faults, session=session, stamp=case.stamp
             )
             answer, conduct = decision.answer, decision.conduct
+            if prompt.form is not None and conduct is None and not faults:
+                plate = self._plate(case, prompt, answer)
+                if plate is not None:
+                    return self._printed(case, prompt, answer, plate)
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
             return self._apologize(case, error)
         if isinstance(answer, Deferred):
@@ -456,6 +462,31 @@ class Engine:
         except Exception as error:  # noqa: BLE001 -- whatever broke, the client is told
             return self._apologize(case, error)
         return self._played(cues, case)
+
+    def _plate(self, case: Case, prompt: Prompt, answer: object) -> Plate | None:
+        """What an answer can be printed of: one that takes no time and counts for no limit."""
+        regime = case.regime
+        if (
+            type(answer) is not Reply
+            or case.admitted is not None
+            or regime.load.slots is not None
+            or regime.timings.choose(prompt.model, None, prompt.received.headers) is not None
+        ):
+            return None
+        return self._plates.plate(case.dialect, prompt, answer, regime.framing, case.stamp)
+
+    def _printed(self, case: Case, prompt: Prompt, answer: Any, plate: Plate) -> Deferred[None]:
+        """Send an answer all at once."""
+        noted, seconds = case.noted, self._seconds
+        count = self._plates.count(prompt)
+        whole = plate.printed(case.stamp, count)
+        noted.answer, noted.usage = answer, plate.usage(count)
+        case.wire.whole(whole)
+        noted.delivery.whole(
+            whole.status, seconds(), len(whole.body), plate.chunks, has_token=plate.has_token
+        )
+        self._case_ended(case)
+        return succeed(None)
 
     def _played(self, cues: Iterator[Cue], case: Case) -> Deferred[None]:
         self.journal.received(case.noted)

@@ -85,6 +85,15 @@ class Delivery(Struct, gc=False):
                 self.kept = bytearray()
             self.kept += _WRITE.pack(planned, at, size)
 
+    def whole(self, status: int, at: float, size: int, chunks: int, *, has_token: bool) -> None:
+        """An answer that was due when its request arrived is sent all at once, and has ended."""
+        self.status = status
+        self.write(self.arrived, at, size, chunks)
+        if has_token:
+            self.first_token = at
+        self.how = "finished"
+        self.ended_at = at
+
     def ended(self, how: Ended, at: float) -> None:
         """It is over; only the first who ends it counts."""
         if self.how is not None:

@@ -218,15 +218,20 @@ class Journal:
             noted.bound(self._bounds.body)
             noted.kept = True
             self._entries[noted.id] = noted
-            self._sessions.setdefault(noted.session, {})[noted.id] = noted
+            of_session = self._sessions.get(noted.session)
+            if of_session is None:
+                of_session = self._sessions[noted.session] = {}
+            of_session[noted.id] = noted
             self._bytes += noted.weigh()
             self._make_room(but=noted)
         if self._waiters or self._subscribers:
             self._tell("received", noted)
 
     def ended(self, noted: Noted) -> None:
-        """The answer to a request has ended."""
-        if noted.kept:
+        """The answer to a request has ended, perhaps as soon as it was understood."""
+        if not noted.told:
+            self.received(noted)
+        elif noted.kept:
             noted.settle()
             self._bytes += noted.weigh()
             self._make_room(but=noted)

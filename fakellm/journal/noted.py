@@ -104,7 +104,7 @@ class Noted:
 
     def settle(self) -> None:
         """Keep no more than is told: the answer has ended."""
-        if self.prompt is not None and self.prompt.wire is not None:
+        if self.prompt is not None and self.prompt.wire is not None and self.prompt.form is None:
             self.prompt = structs.replace(self.prompt, wire=None)
 
     def weigh(self) -> int:

@@ -87,7 +87,8 @@ class Prompt(Struct, frozen=True, kw_only=True, gc=False):
     ``parallel_tool_calls`` is ``None`` where the client leaves it open.
     ``lasting`` says that the answer goes on when its client has gone, and after its ``Finish``.
     ``unknown`` names top-level arguments that the dialect does not know. ``wire`` is the dialect's
-    own record of the request; nobody else looks inside.
+    own record of the request; nobody else looks inside. ``form`` is there where the dialect has
+    seen another request of it.
     """
 
     dialect: str
@@ -115,3 +116,14 @@ class Prompt(Struct, frozen=True, kw_only=True, gc=False):
     api_key: str | None = None
     received: Received
     wire: Any = None
+    form: "Form | None" = None
+
+
+class Form(Struct, frozen=True, eq=False):
+    """What requests have in common that differ in their messages alone.
+
+    It is one object for all of them, so that what was made for one can be found for the next.
+    ``prompt`` has no messages, nor has its ``wire``; what came by HTTP is that of any of them.
+    """
+
+    prompt: Prompt

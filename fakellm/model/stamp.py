@@ -24,6 +24,14 @@ class Stamp:
         self.fingerprint = fingerprint
         self.request_id = "req_" + self._digest("request").hex()[:32]
 
+    def anew(self) -> "Stamp":
+        """The same stamp, of which nothing has been asked yet."""
+        fresh = object.__new__(Stamp)
+        fresh._key, fresh._count = self._key, 0
+        fresh.created, fresh.fingerprint = self.created, self.fingerprint
+        fresh.request_id = self.request_id
+        return fresh
+
     def _digest(self, label: str) -> bytes:
         return hashlib.blake2b(f"{self._key}:{label}".encode(), digest_size=24).digest()
 

@@ -31,6 +31,23 @@ class Write(Struct, frozen=True):
     token: bool = False
 
 
+class Whole(Struct, frozen=True):
+    """An answer that is sent all at once.
+
+    ``lines`` are the fields of its head, each with the end of the line before it.
+    """
+
+    status: int
+    lines: bytes
+    body: bytes
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The fields of its head, apart."""
+        split = (line.partition(": ") for line in self.lines.decode().split("\r\n")[1:])
+        return [(name, value) for name, _, value in split]
+
+
 class Raw(Struct, frozen=True):
     """Send bytes as they are, outside HTTP's framing of the body; ``apart`` is as in `Write`."""
 

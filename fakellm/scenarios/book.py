@@ -233,6 +233,10 @@ class Book:
             if recipe is None:
                 answer = self._failed(rule.title, "all its replies have been given (then: error)")
                 return Decision(answer=answer, attempt=attempt, by=rule, state=state)
+            if rule.conduct is None and isinstance(recipe, Recipe):
+                known = recipe.known(prompt, self._speaker(prompt.model))
+                if known is not None:
+                    return Decision(answer=known, attempt=attempt, by=rule, state=state)
             occasion = self._occasion(facts, groups, answered + 1, stamp, now, rule)
             return self._decision(rule, number, recipe, occasion)
         return Decision(answer=self._unmatched(facts, session), attempt=attempt, state=state)
@@ -294,17 +298,20 @@ class Book:
         def chance(choice: int) -> random.Random:
             return stamp.chance(f"reply{choice}")
 
-        asked = facts.prompt.model
-        speaks = self._settings.echo_model or asked in self._settings.models
         return Occasion(
             facts=facts,
             groups=groups,
             count=count,
             now=now,
             chance=chance,
-            speaker=asked if speaks else self._settings.models[0],
+            speaker=self._speaker(facts.prompt.model),
             tool_result=None if rule is None else rule.matcher.tool_result(facts),
         )
+
+    def _speaker(self, asked: str) -> str:
+        """The model that answers where another is asked for, unless a reply names one."""
+        settings = self._settings
+        return asked if settings.echo_model or asked in settings.models else settings.models[0]
 
     def _decision(
         self,

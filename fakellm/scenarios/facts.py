@@ -5,11 +5,11 @@ prompt, nor work out what nobody asks for.
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from fakellm.lazy import lazy
 from fakellm.model.content import Audio, File, Image, ToolResult
 from fakellm.model.prompt import Message, Prompt, Role
 from fakellm.scenarios.schema import ContentKind
@@ -36,19 +36,19 @@ class Facts:
         self.state = state
         self.attempt = attempt
 
-    @cached_property
+    @lazy
     def user(self) -> str:
         """The text of the last user message, its text parts joined; empty if there is none."""
         at = self._last_user
         return "" if at is None else self.prompt.messages[at].text
 
-    @cached_property
+    @lazy
     def last(self) -> str | None:
         """The only text of the last message, whoever it is from."""
         messages = self.prompt.messages
         return messages[-1].sole_text if messages else None
 
-    @cached_property
+    @lazy
     def system(self) -> str:
         """The texts of all system and developer messages, a line break between them."""
         return "\n".join(
@@ -57,7 +57,7 @@ class Facts:
             if message.role in {"system", "developer"}
         )
 
-    @cached_property
+    @lazy
     def texts(self) -> tuple[str, ...]:
         """The text of each message; that of a tool message is the content of its results."""
         return tuple(
@@ -65,24 +65,24 @@ class Facts:
             for message in self.prompt.messages
         )
 
-    @cached_property
+    @lazy
     def last_role(self) -> Role | None:
         """Who the last message is from."""
         messages = self.prompt.messages
         return messages[-1].role if messages else None
 
-    @cached_property
+    @lazy
     def turn(self) -> int:
         """1 + the assistant messages so far."""
         return 1 + _count_assistant(self.prompt.messages)
 
-    @cached_property
+    @lazy
     def step(self) -> int:
         """1 + the assistant messages since the last user message."""
         at = self._last_user
         return self.turn if at is None else 1 + _count_assistant(self.prompt.messages[at:])
 
-    @cached_property
+    @lazy
     def tools(self) -> tuple[str, ...]:
         """The names of the tools on offer."""
         return tuple(tool.name for tool in self.prompt.tools)
@@ -93,7 +93,7 @@ class Facts:
         choice = self.prompt.tool_choice
         return "allowed" if choice.mode == "auto" and choice.names else choice.mode
 
-    @cached_property
+    @lazy
     def tool_results(self) -> tuple[ToolResult, ...]:
         """The tool results that the conversation ends with, in its order."""
         messages = self.prompt.messages
@@ -102,13 +102,13 @@ class Facts:
             start -= 1
         return tuple(result for message in messages[start:] for result in _results(message))
 
-    @cached_property
+    @lazy
     def has(self) -> frozenset[ContentKind]:
         """The kinds of content, other than text, that are anywhere in the conversation."""
         kinds = {type(part) for message in self.prompt.messages for part in message.parts}
         return frozenset(_KINDS[kind] for kind in kinds if kind in _KINDS)
 
-    @cached_property
+    @lazy
     def body(self) -> Any:
         """The request's body, decoded from JSON; an empty object if it is none."""
         try:
@@ -131,7 +131,7 @@ class Facts:
         """The request's API key."""
         return self.prompt.api_key
 
-    @cached_property
+    @lazy
     def _last_user(self) -> int | None:
         messages = self.prompt.messages
         for at in range(len(messages) - 1, -1, -1):

@@ -7,11 +7,11 @@ the same question gets the same answer, streamed or not, whenever it is asked.
 import hashlib
 import random
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from fakellm.lazy import lazy
 from fakellm.model.content import SaidPart, Text, ToolCall
 from fakellm.model.prompt import Prompt, Tool
 from fakellm.scenarios.from_schema import UnusableSchema, make_value
@@ -45,7 +45,7 @@ class Chances:
         """The generator of one choice, which begins anew each time."""
         return random.Random(hashlib.blake2b(b"%d" % choice, key=self._asked).digest())
 
-    @cached_property
+    @lazy
     def _asked(self) -> bytes:
         # prompts can be large and choices many: digested once, and only where something is made
         prompt = self._prompt

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any
 
 import jmespath
@@ -35,9 +36,9 @@ from fakellm.scenarios.text_tests import (
 )
 
 EQUALITIES: Mapping[str, Callable[[Facts], str | None]] = {
-    "user": lambda facts: facts.user,
-    "last": lambda facts: facts.last,
-    "model": lambda facts: facts.prompt.model,
+    "user": attrgetter("user"),
+    "last": attrgetter("last"),
+    "model": attrgetter("prompt.model"),
 }
 """The texts whose tests for equality may be found by a dictionary, the most telling first."""
 
@@ -98,9 +99,10 @@ class Matcher:
         conditions: the cheap ones first, and otherwise in the order of the language.
         equality: ``("user" | "last" | "model", text)`` where the rule can hold only for exactly
             that text.
+        match: gives the groups of its regular expressions if all conditions hold, else ``None``.
     """
 
-    __slots__ = ("_matches", "_pick", "conditions", "equality")
+    __slots__ = ("_matches", "_pick", "conditions", "equality", "match")
 
     def __init__(self, when: When, conditions: Sequence[Condition]) -> None:
         self.conditions = tuple(sorted(conditions, key=lambda condition: condition.cost))
@@ -109,9 +111,10 @@ class Matcher:
         self._pick = next(
             (each.pick for each in conditions if isinstance(each, _ResultCondition)), _first_result
         )
+        # as most rules have one condition
+        self.match = self._matches[0] if len(self._matches) == 1 else self._match_all
 
-    def match(self, facts: Facts) -> Groups | None:
-        """The groups of its regular expressions if all conditions hold, else ``None``."""
+    def _match_all(self, facts: Facts) -> Groups | None:
         groups = NOTHING
         for match in self._matches:
             found = match(facts)
@@ -471,27 +474,27 @@ def _function(test: Test) -> Condition:
 
 
 _COMPILERS: Mapping[str, _Compiler] = {
-    "user": _text(lambda facts: facts.user),
-    "last": _text(lambda facts: facts.last),
-    "system": _text(lambda facts: facts.system),
-    "any_message": _one_of_texts(lambda facts: facts.texts),
-    "last_role": _choice(lambda facts: facts.last_role),
-    "model": _text(lambda facts: facts.prompt.model),
-    "dialect": _text(lambda facts: facts.prompt.dialect),
-    "endpoint": _text(lambda facts: facts.prompt.endpoint),
-    "stream": _choice(lambda facts: facts.prompt.stream),
-    "turn": _number(lambda facts: facts.turn),
-    "step": _number(lambda facts: facts.step),
-    "attempt": _number(lambda facts: facts.attempt),
-    "tool": _one_of_texts(lambda facts: facts.tools),
-    "tool_choice": _choice(lambda facts: facts.tool_choice),
+    "user": _text(attrgetter("user")),
+    "last": _text(attrgetter("last")),
+    "system": _text(attrgetter("system")),
+    "any_message": _one_of_texts(attrgetter("texts")),
+    "last_role": _choice(attrgetter("last_role")),
+    "model": _text(attrgetter("prompt.model")),
+    "dialect": _text(attrgetter("prompt.dialect")),
+    "endpoint": _text(attrgetter("prompt.endpoint")),
+    "stream": _choice(attrgetter("prompt.stream")),
+    "turn": _number(attrgetter("turn")),
+    "step": _number(attrgetter("step")),
+    "attempt": _number(attrgetter("attempt")),
+    "tool": _one_of_texts(attrgetter("tools")),
+    "tool_choice": _choice(attrgetter("tool_choice")),
     "tool_result": _tool_result,
     "has": _has,
-    "response_format": _choice(lambda facts: facts.prompt.format.kind),
+    "response_format": _choice(attrgetter("prompt.format.kind")),
     "header": _by_name(lambda facts: facts.headers, str.lower),
     "query": _by_name(lambda facts: facts.query, str),
-    "api_key": _text(lambda facts: facts.api_key, secret=True),
+    "api_key": _text(attrgetter("api_key"), secret=True),
     "json": _json,
-    "state": _text(lambda facts: facts.state),
+    "state": _text(attrgetter("state")),
 }
 """How each condition of the language is compiled, in the order of the language."""

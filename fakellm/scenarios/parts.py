@@ -4,6 +4,7 @@ Texts are compiled once; whatever cannot be filled in later is blamed on the pla
 written.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
@@ -28,6 +29,8 @@ Fill = Callable[[Speaking], str]
 Part = Callable[[Speaking], Sequence[SaidPart | Failure]]
 """A part of a reply, compiled."""
 Number = Callable[[Speaking], int]
+_ANSWER = re.compile(r"\{\{ *answer *\}\}")
+"""The template of the default reply, which says the same each time."""
 ReadFile = Callable[[str], schema.Reply]
 """Gives the reply that a ``file`` part names."""
 
@@ -45,7 +48,8 @@ class Texts:
         blamed: the place that is to blame for all of them, where they are in such a file.
 
     Attributes:
-        filled: what has something to fill in, as it is written.
+        filled: what has something to fill in, as it is written; what else may say another thing
+            each time is there by the name of its part.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class Texts:
         template = compile_template(text)
         if template.constant:
             return lambda _: text
+        if _ANSWER.fullmatch(text):
+            return lambda speaking: speaking.surroundings.answer
         self.filled.append(text)
 
         def fill(speaking: Speaking) -> str:
@@ -175,8 +181,8 @@ class PartCompiler:
             "tool_call": self._tool_call,
             "hosted": self._hosted,
             "refusal": self._refusal,
-            "from_schema": lambda _given, _path: _from_schema,
-            "echo": lambda _given, _path: _echo,
+            "from_schema": lambda _given, _path: self._varying("from_schema", _from_schema),
+            "echo": lambda _given, _path: self._varying("echo", _echo),
             "lorem": self._lorem,
             "error": self._error,
         }
@@ -197,6 +203,10 @@ class PartCompiler:
         if kind == "json":
             return self._json(part.json, (*path, kind))
         return self._kinds[kind](getattr(part, kind), (*path, kind))
+
+    def _varying(self, name: str, part: Part) -> Part:
+        self._texts.filled.append(name)
+        return part
 
     def _text(self, written: str, path: Path) -> Part:
         fill = self._texts.text(written, path)
@@ -247,6 +257,7 @@ class PartCompiler:
 
     def _arguments(self, written: Any, path: Path) -> Callable[[Speaking, str], str]:
         if written is UNSET:
+            self._texts.filled.append("arguments")
             return _made_arguments
         if isinstance(written, str):
             # as it is: so that it can be anything but JSON

@@ -39,6 +39,8 @@ REASONING_TOKENS = {
 }
 """Hidden tokens a choice thinks for, by the effort asked for; nobody asks, nobody thinks."""
 
+_KNOWN_AT_MOST = 100
+
 
 class ReplyFailed(Exception):
     """A reply that could not be rendered.
@@ -91,11 +93,21 @@ class Recipe:
         surroundings: Surroundings,
         *,
         uses_attempts: bool,
+        varies: bool,
     ) -> None:
         self._parts = parts
         self._beside = beside
         self._surroundings = surroundings
+        self._varies = varies
+        self._known: dict[tuple[object, ...], Reply] = {}
         self.uses_attempts = uses_attempts
+
+    def known(self, prompt: Prompt, speaker: str) -> Reply | None:
+        """The reply, if it was given before to a prompt to which it cannot be another.
+
+        It is the same object each time, so that what was made of it can be found by it.
+        """
+        return None if self._varies else self._known.get(_wanted(prompt, speaker))
 
     def render(self, occasion: Occasion) -> Reply | Failure:
         """The reply to one request.
@@ -105,9 +117,14 @@ class Recipe:
             BadSchema: a value is to be made from a schema that cannot be met.
         """
         try:
-            return self._rendered(occasion)
+            reply = self._rendered(occasion)
         except TemplateFailed as error:
             raise ReplyFailed(error) from None
+        if not self._varies and isinstance(reply, Reply):
+            if len(self._known) >= _KNOWN_AT_MOST:
+                self._known.clear()  # clients may ask for ever other models
+            self._known[_wanted(occasion.facts.prompt, occasion.speaker)] = reply
+        return reply
 
     def _rendered(self, occasion: Occasion) -> Reply | Failure:
         prompt, beside = occasion.facts.prompt, self._beside
@@ -154,6 +171,11 @@ class Recipe:
                     return said, piece, chunks
                 said.append(piece)
         return said, None, chunks
+
+
+def _wanted(prompt: Prompt, speaker: str) -> tuple[object, ...]:
+    """What a reply depends on that says nothing of the request."""
+    return speaker, prompt.n, prompt.reasoning_effort, prompt.spoken
 
 
 def _filled(fill: Fill | None, speaking: Speaking) -> str | None:
@@ -229,7 +251,8 @@ def compile_reply(
     if defaults is not None:
         beside = beside.over(_compile_beside(texts, defaults))
     uses_attempts = any("attempt" in text for text in texts.filled)
-    return Recipe(parts, beside, surroundings, uses_attempts=uses_attempts)
+    varies = bool(texts.filled)
+    return Recipe(parts, beside, surroundings, uses_attempts=uses_attempts, varies=varies)
 
 
 class _Compiler:

@@ -5,13 +5,14 @@ Pure: time, chance and the tokenizer are handed in. Nothing is worked out before
 
 import random
 from collections.abc import Callable, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from fakellm.interfaces import ITokenizer
+from fakellm.lazy import lazy
 from fakellm.model.content import ToolResult
 from fakellm.model.prompt import Prompt
 from fakellm.scenarios.facts import Facts
@@ -101,7 +102,7 @@ class Speaking:
         """The generator of what is made from a schema: the same for the same request."""
         return self._chances.of(self._choice)
 
-    @cached_property
+    @lazy
     def names(self) -> Mapping[str, Any]:
         """What a template may name; draws of one choice are draws of one generator."""
         occasion, facts = self.occasion, self.occasion.facts

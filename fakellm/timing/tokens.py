@@ -7,7 +7,6 @@ Pure: nothing here does network I/O, and no text, lone surrogates included, may 
 
 import codecs
 import re
-from functools import cached_property
 from importlib import import_module
 from itertools import accumulate
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from zope.interface import implementer
 
 from fakellm.interfaces import ITokenizer
+from fakellm.lazy import lazy
 
 ENCODINGS = ("o200k_base", "cl100k_base")
 """The encodings that `BytePairs` offers, by OpenAI's names."""
@@ -100,12 +100,12 @@ class BytePairs:
             ) from error
         self.name = name
 
-    @cached_property
+    @lazy
     def _backend(self) -> _Backend:
         backend: _Backend = self._bindings.tokenizer_for_encoding(self.name)
         return backend
 
-    @cached_property
+    @lazy
     def _encoding(self) -> Any:
         return self._package.get_encoding(self.name)
 

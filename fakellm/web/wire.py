@@ -19,6 +19,7 @@ from zope.interface import implementer
 from fakellm.engine.lingering import Lingering
 from fakellm.interfaces import IWire
 from fakellm.model.prompt import Received
+from fakellm.model.timeline import Whole
 from fakellm.web.arrival import is_known_at_once, to_arrive
 from fakellm.web.straight import Send, way_out
 
@@ -80,6 +81,7 @@ class Surroundings:
 
     Attributes:
         extra_lines: the same as text, each with the end of the line before it.
+        extra_bytes: the same, encoded.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Surroundings:
         self.door = door
         self.extra = tuple(extra)
         self.extra_lines = "".join(f"\r\n{name}: {value}" for name, value in self.extra)
+        self.extra_bytes = self.extra_lines.encode()
 
 
 @implementer(IWire)
@@ -167,6 +170,12 @@ class RequestWire:
                 request.chunked = 0  # so that Twisted does not end it once more
                 request.channel.write(b"0\r\n" + fields + b"\r\n")
         request.finish()
+
+    def whole(self, answer: Whole) -> None:
+        """See `IWire`."""
+        self.head(answer.status, answer.headers)
+        self.write(answer.body)
+        self.finish()
 
     def close(self) -> None:
         """See `IWire`: a stream of HTTP/2 is reset, for it cannot end before its end.

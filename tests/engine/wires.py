@@ -6,6 +6,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from fakellm.interfaces import IWire
+from fakellm.model.timeline import Whole
 
 
 @implementer(IWire)
@@ -55,6 +56,11 @@ class NotedWire:
     def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
         self.done.append("finished")
         self.trailers = tuple(trailers)
+
+    def whole(self, answer: Whole) -> None:
+        self.head(answer.status, answer.headers)
+        self.write(answer.body)
+        self.finish()
 
     def close(self) -> None:
         self.done.append("closed")

@@ -1,7 +1,7 @@
 """The heads of answers, as bytes; what does not change is encoded once."""
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from http.client import responses
 from time import time
 
@@ -14,6 +14,7 @@ SERVER = "fakellm"
 SERVER_LINE = f"\r\nServer: {SERVER}"
 """The ``Server`` field, with the end of the line before it."""
 
+SERVER_BYTES = SERVER_LINE.encode()
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -23,6 +24,12 @@ def status_line(status: int, *, is_1_1: bool) -> str:
     return f"HTTP/1.{int(is_1_1)} {status} {responses.get(status, 'Unknown')}"
 
 
+@lru_cache(maxsize=100)
+def begun(status: int, date: bytes) -> bytes:
+    """The beginning of an answer to HTTP/1.1: the first line, ``Server`` and the date's field."""
+    return status_line(status, is_1_1=True).encode() + SERVER_BYTES + date
+
+
 class Dates:
     """The ``Date`` field, made anew once a second."""
 
@@ -30,14 +37,21 @@ class Dates:
         self._now = now
         self._second = -1
         self._field = ""
+        self._bytes = b""
 
     def field(self) -> str:
         """The field, with the end of the line before it."""
         second = int(self._now())
         if second != self._second:
             self._second = second
-            self._field = f"\r\nDate: {datetimeToString(second).decode('ascii')}"
+            self._bytes = b"\r\nDate: " + datetimeToString(second)
+            self._field = self._bytes.decode()
         return self._field
+
+    def field_bytes(self) -> bytes:
+        """The same as bytes."""
+        self.field()
+        return self._bytes
 
 
 def lines(headers: Iterable[tuple[str, str]]) -> str:

@@ -43,6 +43,7 @@ class FrontConnection(Protocol):
         self._front = front
         self._limits = front.limits
         self.date = front.dates.field
+        self.date_bytes = front.dates.field_bytes
         self.due = NEVER
         self.is_connected = False
         self.client = ""

@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from fakellm.model.prompt import Received
+from fakellm.model.timeline import Whole
 from fakellm.web.front import answer
 from fakellm.web.front.heads import Head
 
@@ -116,7 +117,7 @@ class Exchange:
         self.status = status
         head = self.head
         fields = answer.lines(headers)
-        known = fields.lower()
+        known = f"{fields}{further}".lower()
         first = answer.status_line(status, is_1_1=head.is_1_1)
         server = "" if "\r\nserver:" in known else answer.SERVER_LINE
         framing = ""
@@ -133,6 +134,36 @@ class Exchange:
         date = self._connection.date()
         text = f"{first}{server}{date}{fields}{further}{framing}\r\n\r\n"
         self._pending = text.encode("utf-8", "replace")
+
+    def whole(self, whole: Whole, further: bytes) -> None:
+        """Give an answer all at once.
+
+        Args:
+            whole: the answer.
+            further: fields that go with it, as lines like its own.
+        """
+        if not self.is_open or self.has_begun:
+            return
+        status, body = whole.status, whole.body
+        lines = whole.lines + further
+        if self._silent or not (self.head.is_1_1 and self.keeps) or status in answer.BODILESS:
+            self.begin(status, (), lines.decode())
+            self.write(body)
+            self.finish()
+            return
+        self.has_begun = True
+        self.status = status
+        self.sent = len(body)
+        known = lines.lower()
+        head = answer.begun(status, self._connection.date_bytes())
+        if b"\r\nserver:" in known:
+            head = head.replace(answer.SERVER_BYTES, b"", 1)
+        if b"\r\ncontent-length:" in known:
+            self._connection.send(b"%b%b\r\n\r\n%b" % (head, lines, body))
+        else:
+            chunked = b"%b%b\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+            self._connection.send(chunked % (head, lines, len(body), body))
+        self.end()
 
     def head_bytes(self) -> bytes:
         """The head, taken out, for `raw` to send."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from zope.interface import implementer
 
 from fakellm.interfaces import IWire
+from fakellm.model.timeline import Whole
 from fakellm.web.arrival import left_to_send, socket_below
 from fakellm.web.front.exchange import Exchange
 from fakellm.web.straight import socket_transport
@@ -45,6 +46,10 @@ class FrontWire:
     def finish(self, trailers: Iterable[tuple[str, str]] = ()) -> None:
         """See `IWire`; a field that cannot be a trailer, or has no proper name, is left out."""
         self._exchange.finish(b"".join([field(name, value) for name, value in trailers]))
+
+    def whole(self, answer: Whole) -> None:
+        """See `IWire`."""
+        self._exchange.whole(answer, self._around.extra_bytes)
 
     def close(self) -> None:
         """See `IWire`; a client that reads nothing holds the connection for a while only."""
