@@ -118,7 +118,8 @@ class Tally:
             labels = (noted.dialect, endpoint, OTHER, status, OTHER)
             counted = self.answers.get(labels)
         self.answers[labels] = (counted or 0) + 1
-        self.ended[delivery.how or NONE] += 1
+        how = delivery.how or NONE
+        self.ended[how] = self.ended.get(how, 0) + 1
         if noted.faults is not None:
             self.faults.update(noted.faults)
         whose = noted.dialect, model

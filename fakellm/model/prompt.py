@@ -41,11 +41,16 @@ class Message(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def text(self) -> str:
         """The text parts, joined."""
+        parts = self.parts
+        if len(parts) == 1 and type(parts[0]) is Text:  # as most are
+            return parts[0].text
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
     def sole_text(self) -> str | None:
         """The only text part, or the only tool result; ``None`` where there are more or none."""
+        if len(self.parts) == 1 and type(self.parts[0]) is Text:  # as most are
+            return self.parts[0].text
         texts = [part.text for part in self.parts if isinstance(part, Text)]
         texts += [part.content for part in self.parts if isinstance(part, ToolResult)]
         return texts[0] if len(texts) == 1 else None

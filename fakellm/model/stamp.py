@@ -1,8 +1,10 @@
 """Chance and identity of one answer, handed to the parts that must not make their own."""
 
-import base64
 import hashlib
 import random
+from binascii import b2a_base64
+
+_LETTERS = bytes.maketrans(b"+/", b"Zz")
 
 
 class Stamp:
@@ -38,7 +40,8 @@ class Stamp:
     def unique(self, prefix: str, length: int) -> str:
         """A new id: ``prefix`` and ``length`` (at most 32) letters and digits."""
         self._count += 1
-        return prefix + base64.b64encode(self._digest(f"id{self._count}"), b"Zz").decode()[:length]
+        digits = b2a_base64(self._digest(f"id{self._count}"), newline=False).translate(_LETTERS)
+        return prefix + digits[:length].decode()
 
     def chance(self, purpose: str) -> random.Random:
         """A generator of its own for each ``purpose``, so that one draw does not shift another."""

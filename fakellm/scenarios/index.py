@@ -15,19 +15,16 @@ class RuleIndex:
 
     def __init__(self, matchers: Iterable[Matcher]) -> None:
         self._others: list[int] = []
-        self._equal: dict[str, dict[str | None, list[int]]] = {}
+        by_name: dict[str, dict[str | None, list[int]]] = {}
         for position, matcher in enumerate(matchers):
             if matcher.equality is None:
                 self._others.append(position)
             else:
                 name, text = matcher.equality
-                self._equal.setdefault(name, {}).setdefault(text, []).append(position)
+                by_name.setdefault(name, {}).setdefault(text, []).append(position)
+        self._equal = [(EQUALITIES[name], by_text.get) for name, by_text in by_name.items()]
 
     def candidates(self, facts: Facts) -> Iterator[int]:
         """The positions, in order, of all rules but those whose text is not there."""
-        equal = [
-            position
-            for name, by_text in self._equal.items()
-            for position in by_text.get(EQUALITIES[name](facts), ())
-        ]
+        equal = [position for get, at in self._equal for position in at(get(facts), ())]
         return iter(sorted(self._others + equal) if equal else self._others)

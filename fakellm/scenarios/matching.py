@@ -39,6 +39,10 @@ EQUALITIES: Mapping[str, Callable[[Facts], str | None]] = {
     "user": attrgetter("user"),
     "last": attrgetter("last"),
     "model": attrgetter("prompt.model"),
+    "endpoint": attrgetter("prompt.endpoint"),
+    "dialect": attrgetter("prompt.dialect"),
+    "tool_choice": attrgetter("tool_choice"),
+    "response_format": attrgetter("prompt.format.kind"),
 }
 """The texts whose tests for equality may be found by a dictionary, the most telling first."""
 
@@ -97,8 +101,7 @@ class Matcher:
 
     Attributes:
         conditions: the cheap ones first, and otherwise in the order of the language.
-        equality: ``("user" | "last" | "model", text)`` where the rule can hold only for exactly
-            that text.
+        equality: one of `EQUALITIES` and a text, where the rule can hold only for exactly that.
         match: gives the groups of its regular expressions if all conditions hold, else ``None``.
     """
 

@@ -1,6 +1,7 @@
 """What OpenAI's endpoints have in common: the key, the errors, and how documents are sent."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from fakellm.dialects.openai.errors import OpenAIErrors, document_acts, failure_acts
 from fakellm.dialects.openai.flavour import PLAIN, Flavour
@@ -30,10 +31,8 @@ class OpenAIBase:
 
     def api_key(self, received: Received) -> str | None:
         """The bearer token."""
-        header = received.headers.get("authorization", "")
-        if not header.lower().startswith(_BEARER):
-            return None
-        return header[len(_BEARER) :].strip() or None
+        header = received.headers.get("authorization")
+        return None if header is None else _bearer(header)
 
     def limit_headers(
         self,
@@ -50,3 +49,10 @@ class OpenAIBase:
     def document(self, body: bytes, stamp: Stamp) -> tuple[Act, ...]:
         """See `IDialect`."""
         return document_acts(body, stamp)
+
+
+@lru_cache(maxsize=256)
+def _bearer(header: str) -> str | None:
+    if not header.lower().startswith(_BEARER):
+        return None
+    return header[len(_BEARER) :].strip() or None

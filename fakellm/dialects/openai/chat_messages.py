@@ -1,12 +1,12 @@
 """From the messages of a chat completions request to turns, with the rules of their order."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fakellm.dialects.openai import chat_request as wire
 from fakellm.dialects.openai.errors import refuse, shown
 from fakellm.model import content
-from fakellm.model.prompt import Message
+from fakellm.model.prompt import Message, Role
 
 
 def decode_messages(messages: Sequence[wire.ChatMessage]) -> Iterator[Message]:
@@ -19,6 +19,12 @@ def decode_messages(messages: Sequence[wire.ChatMessage]) -> Iterator[Message]:
     answered: dict[str, str] = {}
     caller = 0
     for position, message in enumerate(messages):
+        role = _PLAIN_ROLES.get(type(message))
+        if role is not None and not awaited:  # as most are
+            plain: wire.UserMessage = message  # type: ignore[assignment]  # or another like it
+            answered = {}
+            yield Message(role=role, parts=_parts(plain.content), name=plain.name)
+            continue
         if isinstance(message, wire.ToolMessage):
             call_id = message.tool_call_id
             if call_id in awaited:
@@ -45,6 +51,11 @@ def decode_messages(messages: Sequence[wire.ChatMessage]) -> Iterator[Message]:
     _check_answered(awaited, caller)
 
 
+_PLAIN_ROLES: Mapping[type, Role] = {
+    wire.UserMessage: "user",
+    wire.SystemMessage: "system",
+    wire.DeveloperMessage: "developer",
+}
 _IDS_SHOWN_AT_MOST = 10
 
 
