@@ -19,14 +19,17 @@ from fakellm.model.framing import Framing
 from fakellm.model.prompt import Form, Prompt
 from fakellm.model.reply import Reply, Usage
 from fakellm.model.stamp import Stamp
-from fakellm.model.timeline import Act, Finish, Head, Whole, Write
+from fakellm.model.timeline import Act, Cue, Finish, Head, Whole, Write
 from fakellm.timing.counting import prompt_tokens
-from fakellm.timing.unfold import unfold
+from fakellm.timing.pace import Timing, pace
+from fakellm.timing.unfold import Unfolded, unfold
 
 BYTES_AT_MOST = 64 * 1024
 """Bodies of more are written piece by piece, as their clients read them."""
 
 _PLATES_AT_MOST = 500
+_BYTES_OF_ALL_AT_MOST = 8 * 1024**2
+_SEEN_AT_MOST = 10_000
 _SHORTEST_MARK = 12
 
 # Marks are numbers that no answer has by chance; what is added to one is found by the difference.
@@ -34,6 +37,9 @@ _CREATED = 7_411_000_000_000
 _PROMPT = 7_422_000_000_000
 _REQUEST = b"q7Q-request"
 _LENGTH = b"q7Q-length"
+
+
+_Asked = tuple[Form, Reply, Framing]
 
 
 class _NoPlate(Exception):
@@ -166,37 +172,49 @@ class _Sheet:
         ]
 
 
+class _Chunk(Struct, frozen=True):
+    """A write of an answer: its bytes, the event it comes of, by number, and `Write.token`."""
+
+    sheet: _Sheet
+    event: int
+    token: bool
+
+
 class Plate:
     """An answer, ready to be printed.
 
     Args:
-        head: of the answer, with marks in it.
-        writes: of its body, with marks in them.
-        usage: as it is told, with a mark in it.
+        acts: of the answer, with marks in them, and the numbers of the events they come of.
+        said: the answer as events; its usage has a mark in it.
+        events: the same events.
         ids: the lengths of its ids, by their marks.
 
     Attributes:
         chunks: pieces that the body is written in.
         has_token: whether one of them is a token of a stream.
+        size: bytes of the body, about.
     """
 
     __slots__ = (
-        "_added",
-        "_body",
-        "_lengths",
-        "_lines",
-        "_status",
-        "_usage",
-        "chunks",
-        "has_token",
-    )
+        "_added", "_between", "_body", "_chunks", "_events", "_lengths", "_lines", "_paced",
+        "_status", "_tokens", "_usage", "chunks", "has_token", "size",
+    )  # fmt: skip
 
     def __init__(
-        self, head: Head, writes: Sequence[Write], usage: Usage, ids: Mapping[bytes, int]
+        self,
+        acts: "Sequence[tuple[int, Act]]",
+        said: Unfolded,
+        events: tuple[Event, ...],
+        ids: Mapping[bytes, int],
     ) -> None:
-        body = b"".join([write.data for write in writes])
+        head, writes = _parts(acts)
+        self._between = acts[0][0], acts[-1][0]  # the events of the head and of the end
+        body = b"".join([write.data for _, write in writes])
         marks = _Marks(ids)
         self._body = _Sheet(marks.pieces(body))
+        self._chunks = [
+            _Chunk(_Sheet(marks.pieces(write.data)), event, write.token) for event, write in writes
+        ]
         fields = [
             (name, _LENGTH.decode() if _is_length(name, value, body) else value)
             for name, value in head.headers
@@ -205,24 +223,100 @@ class Plate:
         self._added = tuple(marks.added)
         self._lengths = tuple(ids.values())
         self._status = head.status
-        self._usage = usage
+        self._usage = said.usage
+        self._events = events
+        self._tokens = said.tokens
+        self._paced: tuple[Timing, float, float, list[float]] | None = None
         self.chunks = len(writes)
-        self.has_token = any(write.token for write in writes)
+        self.has_token = any(write.token for _, write in writes)
+        self.size = len(body)
 
     def printed(self, stamp: Stamp, prompt_tokens: int) -> Whole:
         """The answer to one request."""
-        values = [stamp.unique("", length).encode() for length in self._lengths]
-        values += (stamp.request_id.encode(), b"")
-        for added in self._added:
-            values.append(b"%d" % (prompt_tokens + added))
+        values = self._values(stamp, prompt_tokens)
         body = self._body.printed(stamp.created, values)
-        values[len(self._lengths) + 1] = b"%d" % len(body)
-        return Whole(self._status, self._lines.printed(stamp.created, values), body)
+        return Whole(self._status, self._head(stamp, values, len(body)), body)
+
+    def cues(
+        self, stamp: Stamp, prompt_tokens: int, timing: Timing, *, speed: float, slowdown: float
+    ) -> Iterator[Cue]:
+        """The answer to one request, as it is told in time.
+
+        Args:
+            stamp: its identity, and the chance of its times.
+            prompt_tokens: of its prompt.
+            timing: how long it takes.
+            speed: what all times are divided by.
+            slowdown: what they are multiplied by.
+        """
+        values = self._values(stamp, prompt_tokens)
+        # only an answer that is one chunk tells its length
+        length = len(self._body.printed(stamp.created, values)) if self.chunks == 1 else 0
+        whole = Whole(self._status, self._head(stamp, values, length), b"")
+        head = Head(whole.status, tuple(whole.headers))
+        times = self._times(stamp, prompt_tokens, timing, speed, slowdown)
+        return self._told(head, times, stamp.created, values)
 
     def usage(self, prompt_tokens: int) -> Usage:
         """Its tokens, for a prompt of so many."""
         usage = self._usage
         return structs.replace(usage, prompt=prompt_tokens) if usage.prompt == _PROMPT else usage
+
+    def _values(self, stamp: Stamp, prompt_tokens: int) -> list[bytes]:
+        """What is filled in, in the order of its numbers; the length is not known yet."""
+        values = [stamp.unique("", length).encode() for length in self._lengths]
+        values += (stamp.request_id.encode(), b"")
+        for added in self._added:
+            values.append(b"%d" % (prompt_tokens + added))
+        return values
+
+    def _head(self, stamp: Stamp, values: list[bytes], length: int) -> bytes:
+        values[len(self._lengths) + 1] = b"%d" % length
+        return self._lines.printed(stamp.created, values)
+
+    def _told(
+        self, head: Head, times: Iterable[float], created: int, values: Sequence[bytes]
+    ) -> Iterator[Cue]:
+        due = iter(times)
+        begins, ends = self._between
+        at, passed = 0.0, -1
+        while passed < begins:
+            at = next(due)
+            passed += 1
+        yield at, head
+        for chunk in self._chunks:
+            while passed < chunk.event:
+                at = next(due)
+                passed += 1
+            yield at, Write(chunk.sheet.printed(created, values), False, chunk.token)
+        while passed < ends:
+            at = next(due)
+            passed += 1
+        yield at, Finish()
+
+    def _times(
+        self, stamp: Stamp, prompt_tokens: int, timing: Timing, speed: float, slowdown: float
+    ) -> Iterable[float]:
+        """When each event is due."""
+        kept = self._paced
+        if kept is not None and kept[0] is timing and kept[1:3] == (speed, slowdown):
+            return kept[3]
+        paced = pace(
+            iter(self._events),
+            timing,
+            chance=stamp.chance("timing"),
+            prompt_tokens=prompt_tokens,
+            speed=speed,
+            slowdown=slowdown,
+            tokens=self._tokens,
+        )
+        times = (at for at, _ in paced)
+        drawn = timing.ttft.constant is None or timing.itl.constant is None
+        if drawn or timing.prefill is not None or timing.total is not None:
+            return times
+        listed = list(times)
+        self._paced = timing, speed, slowdown, listed
+        return listed
 
 
 class Plates:
@@ -234,32 +328,43 @@ class Plates:
 
     def __init__(self, tokenizer: ITokenizer) -> None:
         self._tokenizer = tokenizer
-        # with what they are known by, so that its id stays its own
-        self._plates: dict[tuple[int, int, int], tuple[Form, Reply, Framing, Plate | None]] = {}
+        self._plates: dict[_Asked, Plate | None] = {}
+        self._bytes = 0
+        self._seen: set[int] = set()  # once: most replies that were made never come again
 
     def plate(
         self, dialect: IDialect, prompt: Prompt, reply: Reply, framing: Framing, stamp: Stamp
     ) -> Plate | None:
-        """The plate of an answer that takes no time; ``None`` where it has none.
+        """The plate of an answer, if it has one.
 
         Args:
             dialect: that it is in.
             prompt: what is answered.
-            reply: by what; the same object whenever it is the same.
+            reply: by what.
             framing: which chunks stand alone.
             stamp: the identity of the answer; it is not used up.
         """
-        form = prompt.form
-        if form is None:
+        if prompt.form is None:
             return None
-        key = id(form), id(reply), id(framing)
-        found = self._plates.get(key)
-        if found is None:
-            if len(self._plates) >= _PLATES_AT_MOST:
-                self._plates.clear()  # clients may ask ever new things
-            plate = self._made(dialect, prompt, form, reply, framing, stamp)
-            found = self._plates[key] = form, reply, framing, plate
-        return found[3]
+        asked = prompt.form, reply, framing
+        try:
+            known = hash(asked)
+        except TypeError:  # parts of some replies are dictionaries
+            return None
+        if asked in self._plates:
+            return self._plates[asked]
+        if known not in self._seen:
+            if len(self._seen) >= _SEEN_AT_MOST:
+                self._seen.clear()
+            self._seen.add(known)
+            return None
+        plate = self._made(dialect, prompt, prompt.form.prompt, reply, framing, stamp)
+        self._bytes += 0 if plate is None else plate.size
+        if len(self._plates) >= _PLATES_AT_MOST or self._bytes > _BYTES_OF_ALL_AT_MOST:
+            self._plates.clear()  # clients may ask ever new things
+            self._bytes = 0
+        self._plates[asked] = plate
+        return plate
 
     def count(self, prompt: Prompt) -> int:
         """The tokens of a prompt."""
@@ -269,43 +374,51 @@ class Plates:
         self,
         dialect: IDialect,
         prompt: Prompt,
-        form: Form,
+        form: Prompt,
         reply: Reply,
         framing: Framing,
         stamp: Stamp,
     ) -> Plate | None:
         marking = _Marking(stamp.fingerprint)
-        marked = structs.replace(form.prompt, given_tokens=_PROMPT)
+        marked = structs.replace(form, given_tokens=_PROMPT)
         try:
             said = unfold(marked, reply, self._tokenizer)
-            head, writes = _whole(dialect, marked, marking, framing, said.events)
-            plate = Plate(head, writes, said.usage, marking.ids)
+            if said.tokens * len(reply.choices) > BYTES_AT_MOST:
+                return None
+            events = tuple(said.events)
+            plate = Plate(
+                _acts(dialect, marked, marking, framing, events), said, events, marking.ids
+            )
             meant = unfold(prompt, reply, self._tokenizer)
-            shown = _whole(dialect, prompt, stamp.anew(), framing, meant.events)
+            head, writes = _parts(_acts(dialect, prompt, stamp.anew(), framing, meant.events))
         except Exception:  # noqa: BLE001 -- whoever answers at length will find the same
             return None
-        printed = plate.printed(stamp.anew(), meant.prompt_tokens)
-        head, writes = shown
-        body = b"".join([write.data for write in writes])
-        is_so = printed == Whole(head.status, _lines(head.headers), body)
+        body = b"".join([write.data for _, write in writes])
+        is_so = plate.printed(stamp.anew(), meant.prompt_tokens) == Whole(
+            head.status, _lines(head.headers), body
+        )
         is_so = is_so and plate.usage(meant.prompt_tokens) == meant.usage
-        return plate if is_so and len(printed.body) <= BYTES_AT_MOST else None
+        return plate if is_so and len(body) <= BYTES_AT_MOST else None
 
 
-def _whole(
+def _acts(
     dialect: IDialect, prompt: Prompt, stamp: Stamp, framing: Framing, events: Iterable[Event]
-) -> tuple[Head, list[Write]]:
+) -> "list[tuple[int, Act]]":
+    """An answer, with the numbers of the events that its acts come of."""
+    encoder = dialect.encoder(prompt, stamp, framing)
+    return [(number, act) for number, event in enumerate(events) for act in encoder.encode(event)]
+
+
+def _parts(acts: "Sequence[tuple[int, Act]]") -> "tuple[Head, list[tuple[int, Write]]]":
     """The head and the writes of an answer that is nothing else.
 
     Raises:
         _NoPlate: it is more.
     """
-    encoder = dialect.encoder(prompt, stamp, framing)
-    acts: list[Act] = [act for event in events for act in encoder.encode(event)]
     match acts:
-        case [Head(over=0.0) as head, *middle, Finish()]:
-            writes = [act for act in middle if isinstance(act, Write) and not act.apart]
-            if len(writes) == len(middle):
+        case [(_, Head(over=0.0) as head), *middle, (_, Finish())]:
+            writes = [(event, act) for event, act in middle if isinstance(act, Write)]
+            if len(writes) == len(middle) and not any(write.apart for _, write in writes):
                 return head, writes
     raise _NoPlate
 

@@ -106,8 +106,8 @@ class Player:
     """
 
     __slots__ = (
-        "_behind_client", "_call", "_cues", "_delivery", "_due_at", "_ended", "_gate", "_gone",
-        "_is_head_due", "_is_token_due", "_late",
+        "_ahead", "_behind_client", "_call", "_cues", "_delivery", "_due_at", "_ended", "_gate",
+        "_gone", "_is_head_due", "_is_token_due", "_late",
         "_left", "_manner", "_next", "_paused", "_playing", "_stage", "_started", "_step_from",
         "_wire", "done",
     )  # fmt: skip
@@ -131,6 +131,7 @@ class Player:
         self._is_token_due = False
         self._started = stage.timer.seconds() if begins is None else begins
         self._next: Cue | None = None
+        self._ahead: Cue | None = None  # the one after it, if it was looked at
         self._call: Call | None = None
         self._gate: Gate | None = None  # where it waits
         self._step_from: Gate | None = None  # where it waits again once nothing is left to let out
@@ -164,8 +165,9 @@ class Player:
             return
         self._gone = True
         self._paused = False
-        left = self._cues if self._next is None else chain((self._next,), self._cues)
-        self._next = None
+        drawn = [cue for cue in (self._next, self._ahead) if cue is not None]
+        left = chain(drawn, self._cues)
+        self._next = self._ahead = None
         self._cues = ((at, act if isinstance(act, _LASTING) else _NOTHING) for at, act in left)
         self._play()
 
@@ -210,12 +212,44 @@ class Player:
             self._unschedule()
         self._playing = True
         try:
-            self._play_due()
+            if not self._played_chunk():
+                self._play_due()
         except Exception:  # noqa: BLE001 -- whatever broke, the client must not hang
             self._log.failure("An answer broke off.")
             self.abort()
         finally:
             self._playing = False
+
+    def _played_chunk(self) -> bool:
+        """Write a chunk that is due alone, as nearly all of a stream are; whether it was so."""
+        if self._next is None or self._is_head_due or self._paused or self._behind_client:
+            return False
+        at, act = self._next
+        if not isinstance(act, Write) or act.apart:
+            return False
+        if self._step_from is not None or self._manner.late != "catch_up":
+            return False
+        stage = self._stage
+        now = stage.timer.seconds()
+        late = now - self._started - at
+        if late < -EXACT_TO_SECONDS:
+            return False
+        ahead = self._ahead = next(self._cues, None)
+        if ahead is None or ahead[0] <= at + late + EXACT_TO_SECONDS or ahead[0] == inf:
+            return False
+        self._next, self._ahead = ahead, None
+        self._wire.write(act.data)
+        if stage.punctuality is not None:
+            stage.punctuality.note(late)
+            if late > self._late:  # noqa: PLR1730 -- a call that would be made for each event
+                self._late = late
+        if self._delivery is not None:
+            self._delivery.write(self._started + at, now, len(act.data))
+            if act.token:
+                self._delivery.token_sent(now)
+        if not self._halted():
+            self._call = stage.timer.at(self._started + ahead[0], self._wake)
+        return True
 
     def _play_due(self) -> None:
         due: list[bytes] = []
@@ -223,7 +257,7 @@ class Player:
         seconds = self._stage.timer.seconds
         now = seconds() - self._started + EXACT_TO_SECONDS
         while not (self._ended or self._paused):
-            cue = self._next or next(self._cues, None)
+            cue = self._next or self._drawn()
             if cue is None:
                 self._run_out()
                 return
@@ -261,6 +295,11 @@ class Player:
             if self._act(at, act):
                 return
             now = max(now, seconds() - self._started + EXACT_TO_SECONDS)
+
+    def _drawn(self) -> Cue | None:
+        """The next cue, which may have been looked at before."""
+        ahead, self._ahead = self._ahead, None
+        return ahead or next(self._cues, None)
 
     def _run_out(self) -> None:
         """There is nothing left to play."""
@@ -473,5 +512,5 @@ class Player:
             except Exception:  # noqa: BLE001 -- whatever broke, nobody may wait for this answer
                 self._log.failure("A timeline could not be closed.")
         self._cues = iter(())
-        self._next = None
+        self._next = self._ahead = None
         self.done.callback(None)

@@ -136,7 +136,12 @@ class Engine:
             limits=self._limits,
         )
         self._plates = Plates(tokenizer)
-        self._telling = Telling(tokenizer=tokenizer, speed=setup.speed, noted=self._troubles.note)
+        self._telling = Telling(
+            tokenizer=tokenizer,
+            plates=self._plates,
+            speed=setup.speed,
+            noted=self._troubles.note,
+        )
         self.gates = Gates()
         self.shelf = Shelf(at_most_bytes=setup.keep_at_most)
         self.journal = Journal(tokenizer, setup.journal)
@@ -464,7 +469,7 @@ class Engine:
         return self._played(cues, case)
 
     def _plate(self, case: Case, prompt: Prompt, answer: object) -> Plate | None:
-        """What an answer can be printed of: one that takes no time and counts for no limit."""
+        """What an answer can be printed of at once, as it takes no time and counts for no limit."""
         regime = case.regime
         if (
             type(answer) is not Reply

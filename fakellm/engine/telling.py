@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure as TwistedFailure
 
 from fakellm.engine.case import Case
+from fakellm.engine.plates import Plates
 from fakellm.faults.afflict import afflicted, afflicted_acts
 from fakellm.faults.fault import Fault
 from fakellm.interfaces import IDialect, IEncoder, ITokenizer
@@ -30,11 +31,13 @@ class Telling(Struct, frozen=True, kw_only=True):
 
     Attributes:
         tokenizer: cuts them into tokens.
+        plates: has those that were told before.
         speed: what all times are divided by; 0 means that nothing takes time.
         noted: is told the name of each fault that strikes, and whom.
     """
 
     tokenizer: ITokenizer
+    plates: Plates
     speed: float
     noted: Callable[[Noted, str], None]
 
@@ -42,6 +45,10 @@ class Telling(Struct, frozen=True, kw_only=True):
         self, case: Case, prompt: Prompt, reply: Reply, timing: Timing | None, faults: Faults
     ) -> Iterator[Cue]:
         """An answer."""
+        if not faults and timing is not None and len(reply.choices) == 1:
+            cues = self._printed(case, prompt, reply, timing)
+            if cues is not None:
+                return cues
         paced = self._paced(case, prompt, reply, timing)
         encoder = case.dialect.encoder(prompt, case.stamp, case.regime.framing)
         if not faults:
@@ -56,6 +63,20 @@ class Telling(Struct, frozen=True, kw_only=True):
             noted=partial(self.noted, case.noted),
         )
         return _guarded(cues, encoder, case.dialect)
+
+    def _printed(
+        self, case: Case, prompt: Prompt, reply: Reply, timing: Timing
+    ) -> Iterator[Cue] | None:
+        """An answer that was told before, if it was and counts for no limit."""
+        if case.admitted is not None or timing.chunk_tokens is not None:
+            return None
+        plate = self.plates.plate(case.dialect, prompt, reply, case.regime.framing, case.stamp)
+        if plate is None:
+            return None
+        count = self.plates.count(prompt)
+        case.noted.usage = plate.usage(count)
+        slowdown = 1.0 if case.place is None else case.place.slowdown
+        return plate.cues(case.stamp, count, timing, speed=self.speed, slowdown=slowdown)
 
     def instead(
         self, case: Case, said: Failure | Iterable[Act], timing: Timing | None, faults: Faults
