@@ -243,10 +243,11 @@ class Player:
             stage.punctuality.note(late)
             if late > self._late:  # noqa: PLR1730 -- a call that would be made for each event
                 self._late = late
-        if self._delivery is not None:
-            self._delivery.write(self._started + at, now, len(act.data))
-            if act.token:
-                self._delivery.token_sent(now)
+        delivery = self._delivery
+        if delivery is not None:
+            delivery.write(self._started + at, now, len(act.data))
+            if delivery.first_token is None and act.token:
+                delivery.token_sent(now)
         if not self._halted():
             self._call = stage.timer.at(self._started + ahead[0], self._wake)
         return True

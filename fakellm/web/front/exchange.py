@@ -182,18 +182,19 @@ class Exchange:
         """Send bytes of the body."""
         if not self.is_open or not data:
             return
-        self._begin_plainly()
-        pending = self._pending
-        if pending:
-            self._pending = b""
+        if not self.has_begun:
+            self._begin_plainly()
         if self._silent:
             data = b""
         else:
             self.sent += len(data)
             if self._chunked:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
-        if pending or data:
-            self._connection.send(pending + data)
+        if self._pending:
+            data = self._pending + data
+            self._pending = b""
+        if data:
+            self._connection.send(data)
 
     def raw(self, data: bytes) -> None:
         """Send bytes as they are."""

@@ -16,11 +16,13 @@ from fakellm.web.wire import Surroundings, field
 class FrontWire:
     """The wire of one exchange; after its end, and once the client has gone, it does nothing."""
 
-    __slots__ = ("_around", "_exchange")
+    __slots__ = ("_around", "_exchange", "write")
 
     def __init__(self, exchange: Exchange, around: Surroundings) -> None:
         self._exchange = exchange
         self._around = around
+        self.write = exchange.write
+        """See `IWire`."""
 
     def head(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """See `IWire`."""
@@ -34,10 +36,6 @@ class FrontWire:
     def flush(self) -> None:
         """See `IWire`."""
         self._exchange.flush()
-
-    def write(self, data: bytes) -> None:
-        """See `IWire`."""
-        self._exchange.write(data)
 
     def raw(self, data: bytes) -> None:
         """See `IWire`."""
