@@ -128,6 +128,7 @@ class Client:
     Attributes:
         url: as given.
         session: as given.
+        token: as given.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         self.session = session
-        self._token = token
+        self.token = token
         self._transport = HTTPTransport(self.url) if transport is None else transport
 
     @property
@@ -160,7 +161,7 @@ class Client:
 
     def in_session(self, session: str | None) -> "Client":
         """The same server, for a session; ``None`` is the whole server."""
-        return Client(self.url, session=session, token=self._token, transport=self._transport)
+        return Client(self.url, session=session, token=self.token, transport=self._transport)
 
     def call(self, call: Call[T]) -> T:
         """Make a call of `fakellm.testing.calls`.
@@ -173,7 +174,7 @@ class Client:
         status, content_type, body = self._transport.send(
             call.method,
             call.path,
-            calls.headers(self._token, call.media_type if call.body else None),
+            calls.headers(self.token, call.media_type if call.body else None),
             call.body,
             call.waits,
         )
@@ -445,7 +446,7 @@ class Client:
             kind: only when a request has come (``received``), or when its answer has ``ended``.
         """
         path = calls.events_path(self.session, kind)
-        headers = calls.headers(self._token)
+        headers = calls.headers(self.token)
         return Events(lambda: self._transport.stream(path, headers))
 
     @property

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 import fakellm
 from fakellm import contains, error, fault, hold, reply, text, tool_call
 from fakellm.scenarios import schema
 from fakellm.testing import (
+    AsyncClient,
     BadScenarioText,
     Client,
     ControlError,
@@ -380,3 +382,11 @@ class TokenTests(ClientTestCase):
         without = Client(self.llm.url, transport=MemoryTransport(self.llm.client, self.llm.url))
         with self.assertRaisesRegex(ControlError, "401 Unauthorized: the control token is missing"):
             without.rules()
+
+    def test_it_is_there_for_clients_of_a_test_s_own(self) -> None:
+        self.assertEqual((self.llm.token, self.llm.in_session("x").token), ("secret", "secret"))
+        again = AsyncClient(self.llm.url, token=self.llm.token, client=self.llm.client)
+        self.assertEqual((again.token, again.in_session("x").token), ("secret", "secret"))
+        asked = Deferred.fromCoroutine(again.rules())
+        self.llm.flush()
+        self.assertNotEqual(self.successResultOf(asked), [])
