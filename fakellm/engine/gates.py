@@ -6,7 +6,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from fakellm.scenarios.sessions import DEFAULT_SESSION
+from fakellm.scenarios.sessions import DEFAULT_SESSION, StartedAfresh
 
 GATES_AT_MOST = 10_000
 """Gates that are remembered; of those where nobody waits the oldest go first."""
@@ -97,8 +97,19 @@ class Gate:
             answer.abort()
         return len(going)
 
+    def close(self) -> None:
+        """Break off those that wait, and let nobody wait for more of them."""
+        self.abort()
+        for each in self._awaited.copy():
+            if each in self._awaited:  # and what was told before has not cancelled it
+                self._awaited.remove(each)
+                each[1].errback(StartedAfresh())
+
     def when_waiting(self, count: int = 1) -> Deferred[None]:
-        """Fires once so many answers wait here; may be cancelled."""
+        """Fires once so many answers wait here; may be cancelled.
+
+        It fails with `StartedAfresh` when the gate is closed.
+        """
         deferred: Deferred[None] = Deferred(
             lambda _: self._awaited.remove((count, deferred))  # cancelled: nobody waits for it
         )
@@ -136,10 +147,10 @@ class Gates:
         return gate
 
     def forget(self, session: str) -> None:
-        """Drop the gates of a session; answers that wait at them are broken off."""
+        """Drop the gates of a session; what waits at them, or for them, does so no more."""
         for gate in self.all(session):
             self._gates.pop((session, gate.name), None)
-            gate.abort()
+            gate.close()
 
     def _forget_one(self, but: Gate) -> None:
         for key, gate in self._gates.items():

@@ -246,13 +246,15 @@ class Engine:
     def forget(self, session: str) -> bool:
         """Drop all that a session has: rules, positions, states, gates, limits and journal.
 
-        Answers that run go on, but for those that wait at a gate, which are broken off.
+        Answers that run go on, but for those that wait at a gate, which are broken off. Whoever
+        waits for gates or requests of the session waits no more.
 
         Returns:
             Whether there was such a session.
         """
         known = self.sessions.drop(session)
         self._drop(session)
+        self.journal.start_afresh(session)
         return known
 
     def reset(self) -> None:
@@ -264,7 +266,7 @@ class Engine:
         self._limits.reset()
         self._troubles.reset()
         self.shelf.clear()
-        self.journal.delete()
+        self.journal.start_afresh()
 
     def _drop(self, session: str) -> None:
         self._book.forget(session)

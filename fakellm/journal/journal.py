@@ -19,6 +19,7 @@ from fakellm.journal.noted import Noted
 from fakellm.journal.records import Figures, JournalEntry, JournalEvent, NearMiss, Snapshot
 from fakellm.journal.rendering import entry_of
 from fakellm.journal.snapshots import snapshot_of
+from fakellm.scenarios.sessions import StartedAfresh
 
 Subscriber = Callable[[JournalEvent], None]
 Asked = Match | CompiledMatch
@@ -144,7 +145,8 @@ class Journal:
         """Fires with the first so many requests that fit, once there are so many.
 
         Those that are in the journal count. A request fits as soon as it does: conditions on its
-        status or its end hold later than others. May be cancelled.
+        status or its end hold later than others. May be cancelled, and fails with `StartedAfresh`
+        when what it waits for starts afresh.
 
         Raises:
             fakellm.scenarios.text_tests.BadRule: a condition of the match is impossible.
@@ -192,6 +194,14 @@ class Journal:
         for noted in gone:
             self._drop(noted)
         return len(gone)
+
+    def start_afresh(self, session: str | None = None) -> None:
+        """Delete the requests of a session, or all, and let nobody wait for more of them."""
+        self.delete(session)
+        for waiter in [each for each in self._waiters if session in {None, each.match.session}]:
+            if waiter in self._waiters:  # and what was told before has not cancelled it
+                self._waiters.remove(waiter)
+                waiter.fires.errback(StartedAfresh())
 
     # -- the engine's
 

@@ -79,7 +79,7 @@ class AsyncGate:
         """Wait until so many answers are there, for so many seconds of real time at most.
 
         Raises:
-            ControlError: they did not come (408).
+            ControlError: they did not come (408), or what they are awaited for was reset (409).
         """
         session = self._client.session
         return await self._client.call(

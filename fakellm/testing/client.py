@@ -60,7 +60,7 @@ class Gate:
         """Wait until so many answers are there, for so many seconds of real time at most.
 
         Raises:
-            ControlError: they did not come (408).
+            ControlError: they did not come (408), or what they are awaited for was reset (409).
         """
         return self._client.call(
             calls.gate(self._client.session, self.name, waiting=waiting, timeout=timeout)
@@ -382,7 +382,7 @@ class Client:
         ``status``, ``rule``, ``ended``, ...
 
         Raises:
-            ControlError: they did not come (408).
+            ControlError: they did not come (408), or what they are awaited for was reset (409).
         """
         return self.call(calls.wait_for(self.session, match_of(match), count, timeout))
 

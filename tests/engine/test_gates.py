@@ -3,10 +3,12 @@
 from unittest import mock
 
 from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.engine import gates as gates_module
 from fakellm.engine.gates import Gates
+from fakellm.scenarios.sessions import StartedAfresh
 
 
 class Held:
@@ -63,6 +65,21 @@ class GateTests(SynchronousTestCase):
         five.cancel()
         self.failureResultOf(five, CancelledError)
         self.gate.arrive(Held())
+
+    def test_nobody_waits_for_those_of_a_session_that_is_forgotten(self) -> None:
+        other = self.gates.gate("g", "s").when_waiting()
+        one, two = self.gate.when_waiting(8), self.gate.when_waiting(9)
+
+        def give_up(failure: Failure) -> Failure:
+            two.cancel()  # before its turn comes: it is told once
+            return failure
+
+        one.addErrback(give_up)
+        self.gates.forget("default")
+        self.failureResultOf(one, StartedAfresh)
+        self.failureResultOf(two, CancelledError)
+        self.assertNoResult(other)
+        self.assertFalse(self.gate.awaited)
 
     def test_gates_are_remembered_but_not_without_bound(self) -> None:
         self.assertEqual(self.gates.names(), ["g"])

@@ -27,20 +27,6 @@ class RequestsTestCase(ControlTestCase):
         listed = self.get(path)["requests"]
         return [each["prompt"]["messages"][-1]["text"] for each in listed]
 
-    def begin(self, method: str, path: str, body: Any = None) -> list[Answer]:
-        """Ask for what comes later; a list that the answer comes to."""
-        answers: list[Answer] = []
-        client: Any = self.client
-        asked = client.request(
-            method,
-            f"http://fakellm.example{BASE}{path}",
-            data=json.dumps(body).encode() if body is not None else b"",
-            unbuffered=True,
-        )
-        asked.addCallback(lambda response: answers.append(Answer(response)))
-        self.flush()
-        return answers
-
 
 class ListTests(RequestsTestCase):
     def test_what_came_in_and_what_became_of_it(self) -> None:

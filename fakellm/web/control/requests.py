@@ -10,9 +10,10 @@ from fakellm.journal.journal import Journal
 from fakellm.journal.matches import CompiledMatch, Match, compile_match
 from fakellm.journal.records import Figures, JournalEntry, Snapshot
 from fakellm.scenarios.schema import TextTest
+from fakellm.scenarios.sessions import StartedAfresh
 from fakellm.scenarios.text_tests import BadRule
 from fakellm.web.control.gates import InTime, Timeout
-from fakellm.web.control.problems import Problem, WrongPlace
+from fakellm.web.control.problems import Problem, WrongPlace, started_afresh
 from fakellm.web.control.routes import Call, Deleted, OfSession, Route, SessionName
 
 SHOWN_AT_MOST = 10_000
@@ -199,8 +200,12 @@ class RequestRoutes:
             found.extend(entries)
             done.callback(None)
 
-        awaited.addCallbacks(fire, lambda _: None)
-        if not await self._in_time(done, asked.timeout):
+        awaited.addCallbacks(fire, done.errback)
+        try:
+            there = await self._in_time(done, asked.timeout)
+        except StartedAfresh as error:
+            raise started_afresh("requests") from error
+        if not there:
             count = self._journal.count(match)
             raise Problem(
                 408,
