@@ -130,6 +130,8 @@ class RequestTests(ClientTestCase):
         self.assertEqual(first.delivery.ended, "finished")
         self.assertEqual(self.llm.request(second.id), second)
         self.assertEqual(self.llm.find(model="other"), [second])
+        self.assertEqual(self.llm.find(model="oth*", status="2xx"), [second])
+        self.assertEqual(self.llm.find(status="4xx"), [])
         self.assertEqual(self.llm.find(text="Hello."), [first])
         self.assertEqual(self.llm.find(last=1), [second])
         self.assertEqual(self.llm.journal.entries, 2)

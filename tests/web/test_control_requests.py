@@ -65,7 +65,16 @@ class ListTests(RequestsTestCase):
             ("?dialect=anthropic", ["d"]),
             ("?endpoint=chat.completions", ["a", "b", "c", "[429]"]),
             ("?model=other", ["c"]),
+            ("?model=oth*", ["c"]),
+            ("?model=*", ["a", "b", "c", "[429]", "d"]),
+            ("?model=*t*r", ["c"]),
+            ("?model=o*t", []),
+            ("?model=othe.", []),
             ("?status=429", ["[429]"]),
+            ("?status=4xx", ["[429]"]),
+            ("?status=2xx", ["a", "b", "c", "d"]),
+            ("?status=5xx", []),
+            ("?status=4xx%0A", ["[429]"]),
             (f"?rule={rule}", ["b"]),
             ("?rule=n", ["b"]),
             ("?rule=rule+'n'", ["b"]),
@@ -78,7 +87,15 @@ class ListTests(RequestsTestCase):
         ):
             self.assertEqual(self.texts(f"/requests{query}"), texts, query)
         self.assertEqual(self.get("/requests?last=1")["count"], 5)
-        for query in ("?status=x", "?last=-1", "?sesion=s", "?session="):
+        for query in (
+            "?status=x",
+            "?status=42",
+            "?status=4xxx",
+            "?status=x4x",
+            "?last=-1",
+            "?sesion=s",
+            "?session=",
+        ):
             self.problem("GET", f"/requests{query}")
 
     def test_they_are_deleted_of_a_session_or_all(self) -> None:
