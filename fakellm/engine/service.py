@@ -134,10 +134,10 @@ class Engine:
             admission=self._admission,
             limits=self._limits,
         )
-        self._telling = Telling(tokenizer=tokenizer, speed=setup.speed, noted=self._troubles.note)
-        self.gates = Gates()
-        self.shelf = Shelf(at_most_bytes=setup.keep_at_most)
+        self._telling = Telling(tokenizer=tokenizer, speed=setup.speed, noted=self._struck)
         self.journal = Journal(tokenizer, setup.journal)
+        self.gates = Gates(self.journal.held, self.journal.let_go)
+        self.shelf = Shelf(at_most_bytes=setup.keep_at_most)
         self.sessions = Sessions(
             setup.real_seconds or clock.seconds, self._drop, idle=setup.session_idle
         )
@@ -389,6 +389,10 @@ class Engine:
             ),
         )
 
+    def _struck(self, noted: Noted, fault: str) -> None:
+        if self._troubles.note(noted, fault):
+            self.journal.struck(noted, fault)
+
     def _case_ended(self, case: Case) -> None:
         noted = case.noted
         case.end(self._seconds)
@@ -431,7 +435,7 @@ class Engine:
                 answer.raiseException()
             noted = case.noted
             noted.answer = answer
-            replaced = instead(faults, partial(self._troubles.note, noted)) if faults else None
+            replaced = instead(faults, partial(self._struck, noted)) if faults else None
             of_rule = None if conduct is None else conduct.timing
             timing = case.regime.timings.choose(prompt.model, of_rule, prompt.received.headers)
             if replaced is not None:

@@ -443,7 +443,8 @@ class Client:
         """Follow what happens to requests: ``with llm.events() as events: for event in events``.
 
         Args:
-            kind: only when a request has come (``received``), or when its answer has ``ended``.
+            kind: only when a request has come (``received``), when a fault has ``struck`` its
+                answer, when that is ``held`` at a gate or ``let_go``, or when it has ``ended``.
         """
         path = calls.events_path(self.session, kind)
         headers = calls.headers(self.token)

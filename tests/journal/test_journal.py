@@ -154,6 +154,16 @@ class WaitingTests(JournalCase):
         self.journal.ended(ended(request))
         self.assertEqual(self.numbers(self.successResultOf(waited)), [1])
 
+    def test_conditions_on_a_fault_hold_when_it_strikes(self) -> None:
+        """An answer that a fault has stall may never end."""
+        waited = self.journal.wait(Match(fault="stall"))
+        request = noted(1)
+        self.journal.received(request)
+        self.assertNoResult(waited)
+        request.struck_by("stall")
+        self.journal.struck(request, "stall")
+        self.assertEqual(self.numbers(self.successResultOf(waited)), [1])
+
     def test_it_may_be_cancelled(self) -> None:
         waited = self.journal.wait()
         waited.cancel()
@@ -210,6 +220,34 @@ class WatchingTests(JournalCase):
         leave()
         self.add(noted(2))
         self.assertEqual(len(events), 2)
+
+    def test_what_happens_between_them_is_told(self) -> None:
+        """What strikes before a request is told of, as what decides on its answer, comes after."""
+        events: list[JournalEvent] = []
+        self.journal.subscribe(events.append)
+        request = noted(1)
+        request.struck_by("error")
+        self.journal.struck(request, "error")
+        self.journal.received(request)
+        request.struck_by("stall")
+        self.journal.struck(request, "stall")
+        self.journal.held(request, "door")
+        self.journal.let_go(request, "door")
+        self.journal.ended(ended(request))
+        told = [(event.kind, event.fault or event.gate) for event in events]
+        self.assertEqual(
+            told,
+            [
+                ("received", None),
+                ("struck", "error"),
+                ("struck", "stall"),
+                ("held", "door"),
+                ("let_go", "door"),
+                ("ended", None),
+            ],
+        )
+        self.assertEqual(events[1].entry.faults, ("error",))
+        self.assertEqual(events[2].entry.faults, ("error", "stall"))
 
     def test_one_that_fails_is_told_no_more(self) -> None:
         def fail(_: JournalEvent) -> None:

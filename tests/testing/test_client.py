@@ -194,6 +194,10 @@ class RequestTests(ClientTestCase):
         with self.llm.events("ended") as events:
             self.ask("hi")
             self.assertEqual(next(iter(events)).kind, "ended")
+        self.llm.fault("error 503")
+        with self.llm.events("struck") as events:
+            self.ask.begin("hi")
+            self.assertEqual(next(events).fault, "error")
 
 
 class TimeTests(ClientTestCase):

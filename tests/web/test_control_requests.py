@@ -293,6 +293,53 @@ class EventTests(RequestsTestCase):
         self.assertEqual(self.told(ends), [("ended", "a"), ("ended", "b")])
         self.problem("GET", "/events?kind=other")
 
+    def test_faults_and_gates_are_told(self) -> None:
+        """With their names, at the time they strike or hold."""
+        self.send("POST", "/rules", {"when": {"user": "a"}, "reply": "a b", "hold": "door"}, 201)
+        answer = self.follow("?session=s")
+        struck = self.follow("?kind=struck")
+        asked = self.begin_stream("a")
+        self.assertEqual(self.happened(answer), [("received", None), ("held", "door")])
+        self.send("POST", "/gates/door/step?session=s")
+        told = [("let_go", "door"), ("held", "door")]
+        self.assertEqual(self.happened(answer)[2:], told)
+        self.send("POST", "/gates/door/release?session=s")
+        self.assertEqual(self.happened(answer)[4:], [("let_go", "door"), ("ended", None)])
+        self.assertTrue(asked[0].ended.called)
+        self.send("POST", "/faults?session=s", {"faults": "error 503", "requests": 1}, 201)
+        self.say("b", session="s")
+        self.assertEqual(
+            self.happened(answer)[6:], [("received", None), ("struck", "error"), ("ended", None)]
+        )
+        self.assertEqual(self.happened(struck), [("struck", "error")])
+
+    def test_a_fault_in_the_middle_of_a_stream_is_told_when_it_strikes(self) -> None:
+        self.send("POST", "/faults?session=s", {"faults": "stall after 1", "requests": 1}, 201)
+        answer = self.follow()
+        self.begin_stream("b")
+        self.assertEqual(self.happened(answer), [("received", None), ("struck", "stall")])
+
+    def begin_stream(self, text: str) -> list[Answer]:
+        """Ask for a stream in the session ``s``; a list that the answer comes to."""
+        asked = {"model": "m", "stream": True, "messages": [{"role": "user", "content": text}]}
+        answers: list[Answer] = []
+        client: Any = self.client
+        asking = client.post(
+            "http://fakellm.example/v1/chat/completions",
+            data=json.dumps(asked).encode(),
+            headers={"X-FakeLLM-Session": "s"},
+            unbuffered=True,
+        )
+        asking.addCallback(lambda response: answers.append(Answer(response)))
+        self.flush()
+        return answers
+
+    def happened(self, answer: Answer) -> list[tuple[str, str | None]]:
+        """What a feed has told: what happened, with which fault or at which gate."""
+        self.flush()
+        events = [json.loads(each.data) for each in SseParser().feed(answer.body)]
+        return [(each["kind"], each.get("fault", each.get("gate"))) for each in events]
+
     def test_it_is_kept_alive(self) -> None:
         answer = self.follow()
         for _ in range(2):
