@@ -201,7 +201,8 @@ class FakeLLM(MultiService):
     def forget(self, session: str) -> bool:
         """Drop all that a session has: rules, positions, states, gates, limits and journal.
 
-        Answers that run go on, but for those that wait at a gate, which are broken off.
+        Answers that run go on, but for those that wait at a gate, which are broken off. Whoever
+        waits for gates or requests of the session waits no more.
 
         Returns:
             Whether there was such a session.

@@ -1,15 +1,18 @@
-"""The benchmark of streams still runs, and lets no wrong answer pass."""
+"""The benchmarks still run, and let no wrong answer pass."""
 
+import re
+import socket
 import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import fuzz_fronts
+from benchmarks import endurance, fuzz_fronts
 from benchmarks.answers import WrongAnswer, arrivals, words
 from benchmarks.load import Answer, Lag
 from benchmarks.streams import Row, quantile, table
 from tests.processes import run
 
+ENDURANCE = (sys.executable, "-m", "benchmarks.endurance")
 STREAMS = (sys.executable, "-m", "benchmarks.streams")
 _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -63,6 +66,112 @@ class StreamsTests(SynchronousTestCase):
             "WRONG: paced 20: 20 of 20 answers wrong or lost, such as: 2 tokens instead of 10",
         )
         self.assertRegex(ended.out, r"whole and right +20 +0 +all +missed by 20")
+
+
+class EnduranceTests(SynchronousTestCase):
+    """Many requests one after the other; a million are for people to run."""
+
+    def test_tiny(self) -> None:
+        ended = run([*ENDURANCE, "--requests=300", "--connections=8", "--samples"])
+        self.assertEqual((ended.status, ended.err), (0, ""))
+        self.assertRegex(ended.out, r"(?m)^requests +300$")
+        self.assertRegex(ended.out, r"(?m)^rate +[1-9][0-9,]* a second$")
+        for when in ("before", r"after 1\d\d", "at the end", "at most"):
+            self.assertRegex(ended.out, rf"(?m)^memory {when} +[1-9][0-9.]* MiB$")
+        self.assertRegex(
+            ended.out, r"(?m)^slope in the second half +[+-][0-9,]+ bytes per 1,000 requests$"
+        )
+        samples = re.findall(r"(?m)^ +([0-9]+) +[0-9.]+ s +[0-9.]+ MiB$", ended.out)
+        self.assertTrue(20 <= len(samples) <= 50, samples)
+        self.assertEqual(samples[-1], "300")
+
+    def test_wrong_answers(self) -> None:
+        """A server that says something else fails the command, in so many words."""
+        ended = run([*ENDURANCE, "--requests=30", "--server-option=--no-prompt-commands"])
+        self.assertEqual(ended.status, 1)
+        self.assertRegex(ended.err, r"WRONG: the answer to request \d+ is another: .*hello world")
+        self.assertIn("30 of 30 answers were wrong or lost", ended.err)
+
+    def test_requests_that_the_journal_has_not_noted(self) -> None:
+        ended = run([*ENDURANCE, "--requests=30", "--server-option=--journal-size=0"])
+        self.assertEqual(ended.status, 1)
+        said = "by the server's figures, 0 requests were noted in the journal, not 30"
+        self.assertEqual(ended.err, f"WRONG: {said}\n")
+
+    def test_what_is_looked_at_in_an_answer(self) -> None:
+        """Its status, its length, its model, and what it says, which no other one does."""
+        body = (
+            b'{"model":"endurance-1","choices":[{"message":{"content":"1 alpha bravo"},'
+            b'"finish_reason":"stop"}],"usage":{"completion_tokens":3}}'
+        )
+
+        def whole(body: bytes, status: int = 200, more: int = 0) -> bytes:
+            head = b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, len(body) + more)
+            return head + body
+
+        right = whole(body)
+        endurance.check(1, right)
+        self.assertTrue(endurance.is_whole(right))
+        self.assertFalse(any(endurance.is_whole(right[:end]) for end in range(len(right))))
+        with self.assertRaisesRegex(WrongAnswer, "without a length"):
+            endurance.is_whole(b"HTTP/1.1 200 OK\r\n\r\n")
+        for number, data, reason in (
+            (2, right, "request 2 is another"),
+            (4, right, "request 4 is another"),
+            (1, whole(body, 500), "request 1 is b'HTTP/1.1 500"),
+            (1, whole(body, more=1), "request 1 is"),
+            (1, right + b"x", "request 1 is"),
+            (1, whole(body[:-1]), "no completion"),
+            (1, whole(body.replace(b"stop", b"length")), "another"),
+            (1, whole(body.replace(b"endurance-1", b"endurance-2")), "another"),
+            (1, whole(body.replace(b":3", b":2")), "too few tokens"),
+        ):
+            with self.assertRaisesRegex(WrongAnswer, reason):
+                endurance.check(number, data)
+
+    def test_a_server_that_goes_away(self) -> None:
+        """What it has not answered is lost, and nobody waits for it."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            load = endurance.Load(server.getsockname(), "h", 100, 2)
+            self.addCleanup(load.close)
+            for _ in range(2):
+                server.accept()[0].close()
+            samples: list[int] = []
+            load.run(1, samples.append)
+        self.assertEqual((load.answered, load.count, samples), (0, 100, []))
+        self.assertIn("98 requests were not asked, as no connection was left", load.wrong)
+
+    def test_every_request_is_another_one(self) -> None:
+        requests = [endurance.request(number, "h") for number in range(200)]
+        self.assertEqual(len({each.partition(b"\r\n\r\n")[2] for each in requests}), 200)
+        for part, count in ((rb"endurance-\d", 3), (rb"Session: s\d", 5)):
+            found = {match for each in requests for match in re.findall(part, each)}
+            self.assertEqual(len(found), count)
+
+    def test_figures(self) -> None:
+        """Memory that grows at first, and no more in the second half."""
+        samples = [
+            endurance.Sample(number, number / 100, min(number, 500) * 1024)
+            for number in range(100, 1001, 100)
+        ]
+        self.assertEqual(round(endurance.slope(samples[5:])), 0)
+        self.assertEqual(round(endurance.slope(samples[:5])), 1024 * 1000)
+        self.assertEqual(endurance.slope(samples[:1]), 0.0)
+        told = endurance.report(samples, before=0, most=2**20, filled=300)
+        self.assertEqual(
+            re.findall(r"(?m)^(.+?)  +(.+)$", told),
+            [
+                ("requests", "1,000"),
+                ("rate", "100 a second"),
+                ("memory before", "0.0 MiB"),
+                ("memory after 300", "0.3 MiB"),
+                ("memory after 500", "0.5 MiB"),
+                ("memory at the end", "0.5 MiB"),
+                ("memory at most", "1.0 MiB"),
+                ("slope in the second half", "+0 bytes per 1,000 requests"),
+            ],
+        )
+        self.assertNotIn("after 300", endurance.report(samples[:2], 0, 0, 300))
 
 
 class FuzzTests(SynchronousTestCase):

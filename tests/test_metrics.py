@@ -106,7 +106,9 @@ class TimeTests(MetricsCase):
 
     def test_on_a_virtual_clock_nothing_is_late(self) -> None:
         self.serve()
-        self.assertIsNone(self.value("fakellm_event_lateness_seconds_count"))
+        Asked(self, {}, {"stream": True}).end()
+        names = {name for name, _ in self.scrape()}
+        self.assertEqual({name for name in names if "lateness" in name}, set())
 
 
 class LiveMetricsTests(LiveTestCase):
@@ -124,6 +126,8 @@ class LiveMetricsTests(LiveTestCase):
         )
         scraped = parsed(await response.text())
         self.assertTrue(scraped["fakellm_event_lateness_seconds_count", frozenset()] >= 2)
+        whose = frozenset({"dialect": "openai", "model": "m"}.items())
+        self.assertEqual(scraped["fakellm_stream_lateness_seconds_count", whose], 1)
         self.assertIn(("fakellm_loop_lag_seconds_count", frozenset()), scraped)
         self.assertTrue(scraped["process_resident_memory_bytes", frozenset()] > 1e6)
 

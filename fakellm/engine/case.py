@@ -82,6 +82,7 @@ class Case:
             lasting=self.lasting,
             session=self.noted.session,
             delivery=delivery,
+            noted=self.noted,
         )
 
     def counted(self, events: Iterator[Event], prompt_tokens: int) -> Iterator[Event]:

@@ -19,6 +19,7 @@ from fakellm.engine.punctuality import LATE_SECONDS, Punctuality
 from fakellm.engine.timer import EXACT_TO_SECONDS, Call, Timer
 from fakellm.interfaces import IWire
 from fakellm.journal.delivery import Delivery
+from fakellm.journal.noted import Noted
 from fakellm.journal.records import Ended
 from fakellm.model.timeline import (
     Abort,
@@ -75,7 +76,8 @@ class Manner(Struct, frozen=True, kw_only=True):
     ``headers`` go out with its head, which is sent ``head_at_once`` or with what follows it.
     ``late`` is what it does when it is behind its times. A ``lasting`` one goes on, for what it
     keeps, when its client has gone or been told all it waits for. Gates are those of its
-    ``session``. What becomes of it is noted in its ``delivery``.
+    ``session``. What becomes of it is noted in its ``delivery``; it is the answer to the request
+    that is ``noted``.
     """
 
     headers: Headers = ()
@@ -84,6 +86,7 @@ class Manner(Struct, frozen=True, kw_only=True):
     lasting: bool = False
     session: str = DEFAULT_SESSION
     delivery: Delivery | None = None
+    noted: Noted | None = None
 
 
 PLAIN = Manner()
@@ -149,6 +152,11 @@ class Player:
     def lasts(self) -> bool:
         """Whether it goes on without its client."""
         return self._manner.lasting
+
+    @property
+    def noted(self) -> Noted | None:
+        """The request that it answers, if it is one that is noted."""
+        return self._manner.noted
 
     def start(self) -> None:
         """Play what is due now, and the rest when it is."""

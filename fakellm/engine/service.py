@@ -140,11 +140,11 @@ class Engine:
             tokenizer=tokenizer,
             plates=self._plates,
             speed=setup.speed,
-            noted=self._troubles.note,
+            noted=self._struck,
         )
-        self.gates = Gates()
-        self.shelf = Shelf(at_most_bytes=setup.keep_at_most)
         self.journal = Journal(tokenizer, setup.journal)
+        self.gates = Gates(self.journal.held, self.journal.let_go)
+        self.shelf = Shelf(at_most_bytes=setup.keep_at_most)
         self.sessions = Sessions(
             setup.real_seconds or clock.seconds, self._drop, idle=setup.session_idle
         )
@@ -257,13 +257,15 @@ class Engine:
     def forget(self, session: str) -> bool:
         """Drop all that a session has: rules, positions, states, gates, limits and journal.
 
-        Answers that run go on, but for those that wait at a gate, which are broken off.
+        Answers that run go on, but for those that wait at a gate, which are broken off. Whoever
+        waits for gates or requests of the session waits no more.
 
         Returns:
             Whether there was such a session.
         """
         known = self.sessions.drop(session)
         self._drop(session)
+        self.journal.start_afresh(session)
         return known
 
     def reset(self) -> None:
@@ -275,7 +277,7 @@ class Engine:
         self._limits.reset()
         self._troubles.reset()
         self.shelf.clear()
-        self.journal.delete()
+        self.journal.start_afresh()
 
     def _drop(self, session: str) -> None:
         self._book.forget(session)
@@ -398,6 +400,10 @@ class Engine:
             ),
         )
 
+    def _struck(self, noted: Noted, fault: str) -> None:
+        if self._troubles.note(noted, fault):
+            self.journal.struck(noted, fault)
+
     def _case_ended(self, case: Case) -> None:
         noted = case.noted
         case.end(self._seconds)
@@ -440,7 +446,7 @@ class Engine:
                 answer.raiseException()
             noted = case.noted
             noted.answer = answer
-            replaced = instead(faults, partial(self._troubles.note, noted)) if faults else None
+            replaced = instead(faults, partial(self._struck, noted)) if faults else None
             of_rule = None if conduct is None else conduct.timing
             timing = case.regime.timings.choose(prompt.model, of_rule, prompt.received.headers)
             if replaced is not None:

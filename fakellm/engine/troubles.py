@@ -111,8 +111,10 @@ class Troubles:
         self.orders.forget()
         self.struck.clear()
 
-    def note(self, noted: Noted, name: str) -> None:
-        """Count a fault that strikes the answer to a request; a gate is none."""
-        if name != GATE:
-            self.struck[name] += 1
-            noted.struck_by(name)
+    def note(self, noted: Noted, name: str) -> bool:
+        """Count a fault that strikes the answer to a request; a gate is none. Whether it is one."""
+        if name == GATE:
+            return False
+        self.struck[name] += 1
+        noted.struck_by(name)
+        return True

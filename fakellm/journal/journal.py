@@ -6,7 +6,6 @@ for others are counted. It must never make an answer late or fail.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -16,9 +15,17 @@ from fakellm.interfaces import ITokenizer
 from fakellm.journal.delivery import WRITES_AT_MOST, Delivery
 from fakellm.journal.matches import CompiledMatch, Match, Missed, compile_match
 from fakellm.journal.noted import Noted
-from fakellm.journal.records import Figures, JournalEntry, JournalEvent, NearMiss, Snapshot
+from fakellm.journal.records import (
+    EventKind,
+    Figures,
+    JournalEntry,
+    JournalEvent,
+    NearMiss,
+    Snapshot,
+)
 from fakellm.journal.rendering import entry_of
 from fakellm.journal.snapshots import snapshot_of
+from fakellm.scenarios.sessions import StartedAfresh
 
 Subscriber = Callable[[JournalEvent], None]
 Asked = Match | CompiledMatch
@@ -144,7 +151,8 @@ class Journal:
         """Fires with the first so many requests that fit, once there are so many.
 
         Those that are in the journal count. A request fits as soon as it does: conditions on its
-        status or its end hold later than others. May be cancelled.
+        status or its end hold later than others. May be cancelled, and fails with `StartedAfresh`
+        when what it waits for starts afresh.
 
         Raises:
             fakellm.scenarios.text_tests.BadRule: a condition of the match is impossible.
@@ -193,6 +201,14 @@ class Journal:
             self._drop(noted)
         return len(gone)
 
+    def start_afresh(self, session: str | None = None) -> None:
+        """Delete the requests of a session, or all, and let nobody wait for more of them."""
+        self.delete(session)
+        for waiter in [each for each in self._waiters if session in {None, each.match.session}]:
+            if waiter in self._waiters:  # and what was told before has not cancelled it
+                self._waiters.remove(waiter)
+                waiter.fires.errback(StartedAfresh())
+
     # -- the engine's
 
     @property
@@ -226,6 +242,23 @@ class Journal:
             self._make_room(but=noted)
         if self._waiters or self._subscribers:
             self._tell("received", noted)
+            for fault in noted.faults or ():  # which decided that it gets no other answer
+                self._tell("struck", noted, fault=fault)
+
+    def struck(self, noted: Noted, fault: str) -> None:
+        """A fault strikes the answer to a request; told once the request is received."""
+        if noted.told and (self._waiters or self._subscribers):
+            self._tell("struck", noted, fault=fault)
+
+    def held(self, noted: Noted, gate: str) -> None:
+        """The answer to a request waits at a gate."""
+        if self._waiters or self._subscribers:
+            self._tell("held", noted, gate=gate)
+
+    def let_go(self, noted: Noted, gate: str) -> None:
+        """It goes on, for good or for some chunks."""
+        if self._waiters or self._subscribers:
+            self._tell("let_go", noted, gate=gate)
 
     def ended(self, noted: Noted) -> None:
         """The answer to a request has ended, perhaps as soon as it was understood."""
@@ -269,7 +302,9 @@ class Journal:
     def _told(self, noted: Noted) -> JournalEntry:
         return entry_of(noted, self._tokenizer)
 
-    def _tell(self, kind: Literal["received", "ended"], noted: Noted) -> None:
+    def _tell(
+        self, kind: EventKind, noted: Noted, *, fault: str | None = None, gate: str | None = None
+    ) -> None:
         for waiter in self._waiters.copy():
             if noted.id not in waiter.found and self._fits(waiter.match, noted):
                 waiter.found[noted.id] = noted
@@ -278,7 +313,7 @@ class Journal:
                     waiter.fires.callback([self._told(each) for each in waiter.found.values()])
         if not self._subscribers:
             return
-        event = JournalEvent(kind=kind, entry=self._told(noted))
+        event = JournalEvent(kind=kind, entry=self._told(noted), fault=fault, gate=gate)
         for subscriber in self._subscribers.copy():
             try:
                 subscriber(event)

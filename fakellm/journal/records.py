@@ -16,6 +16,14 @@ Ended = Literal["finished", "client_left", "reset", "closed", "aborted"]
 ``closed``: a fault, with RST or FIN. ``aborted``: whoever opened its gate, or stopped the server.
 """
 
+EventKind = Literal["received", "struck", "held", "let_go", "ended"]
+"""What happens to a request.
+
+``received``: it has been understood, or never will be. ``struck``: a fault strikes its answer.
+``held``: its answer waits at a gate. ``let_go``: it goes on, for good or for some chunks.
+``ended``: its answer has.
+"""
+
 PartRecord = Mapping[str, Any]
 """A part of a message or an answer, with its ``type``.
 
@@ -201,11 +209,17 @@ class NearMiss(Struct, frozen=True, kw_only=True):
     found: str
 
 
-class JournalEvent(Struct, frozen=True, kw_only=True):
-    """A request was ``received``, or its answer has ``ended``."""
+class JournalEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something has happened to a request, which is told as it is by then.
 
-    kind: Literal["received", "ended"]
+    ``fault`` is the one that has ``struck``; ``gate`` is where an answer is ``held``, or was
+    ``let_go``.
+    """
+
+    kind: EventKind
     entry: JournalEntry
+    fault: str | None = None
+    gate: str | None = None
 
 
 class Figures(Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ class State(Struct, frozen=True, kw_only=True):
     """How a server is at the time of a scrape.
 
     Attributes:
-        tally: what was counted.
+        tally: what was counted; of its lateness, nothing is told where time is virtual.
         version: of fakellm.
         running: answers under way.
         queued: of which so many wait for a slot.
@@ -124,6 +124,12 @@ class _Collector(Collector):
             ),
         ):
             yield _spreads(name, told, spreads)
+        if self._state.lateness is not None:
+            yield _spreads(
+                "fakellm_stream_lateness_seconds",
+                "How late the latest write of a stream was, against its plan.",
+                tally.lateness,
+            )
         for name, told, buckets in (
             (
                 "fakellm_event_lateness_seconds",

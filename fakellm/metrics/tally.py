@@ -28,7 +28,7 @@ LONGEST = 200
 SECONDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 )  # fmt: skip
-"""Upper bounds of the buckets of TTFT and duration, in seconds; one more is open."""
+"""Upper bounds of the buckets of all times, in seconds; one more is open."""
 
 Labels = tuple[str, ...]
 
@@ -82,6 +82,7 @@ class Tally:
         tokens: by dialect, model and kind: ``prompt``, ``cached``, ``completion``, ``reasoning``.
         ttft: times to the first token of streams, by dialect and model.
         duration: of answers, by dialect and model.
+        lateness: of streams, that of the write that was latest, by dialect and model.
     """
 
     def __init__(self) -> None:
@@ -92,6 +93,7 @@ class Tally:
         self.tokens: dict[Labels, int] = {}
         self.ttft: dict[Labels, Spread] = {}
         self.duration: dict[Labels, Spread] = {}
+        self.lateness: dict[Labels, Spread] = {}
         self._models = Names()
         self._rules = Names()
         self._statuses: dict[int | None, str] = {None: "0"}
@@ -127,6 +129,7 @@ class Tally:
             _spread(self.duration, whose).note(delivery.ended_at - delivery.arrived)
         if delivery.first_token is not None:
             _spread(self.ttft, whose).note(delivery.first_token - delivery.arrived)
+            _spread(self.lateness, whose).note(delivery.late)
         if noted.usage is not None:
             self._count_tokens(noted.usage, noted.dialect, model)
 

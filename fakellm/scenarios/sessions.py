@@ -34,6 +34,10 @@ def session_of(received: Received, api_key: str | None) -> str:
     return named[:NAME_AT_MOST] if named else DEFAULT_SESSION
 
 
+class StartedAfresh(Exception):
+    """What is waited for is forgotten, with its session or with all of the server's."""
+
+
 class Memory:
     """The memory of a server, for all its sessions.
 

@@ -79,7 +79,7 @@ class AsyncGate:
         """Wait until so many answers are there, for so many seconds of real time at most.
 
         Raises:
-            ControlError: they did not come (408).
+            ControlError: they did not come (408), or what they are awaited for was reset (409).
         """
         session = self._client.session
         return await self._client.call(
@@ -178,6 +178,7 @@ class AsyncClient:
     Attributes:
         url: as given.
         session: as given.
+        token: as given.
     """
 
     def __init__(
@@ -190,7 +191,7 @@ class AsyncClient:
     ) -> None:
         self.url = url.rstrip("/")
         self.session = session
-        self._token = token
+        self.token = token
         self._client = client
 
     async def call(self, call: Call[T]) -> T:
@@ -204,7 +205,7 @@ class AsyncClient:
             call.method,
             self.url + call.path,
             data=call.body,
-            headers=_headers(calls.headers(self._token, call.media_type if call.body else None)),
+            headers=_headers(calls.headers(self.token, call.media_type if call.body else None)),
             timeout=call.waits + TAKES_AT_MOST_SECONDS,
         )
         content_type = response.headers.getRawHeaders("content-type", [""])[0]
@@ -232,7 +233,7 @@ class AsyncClient:
 
     def in_session(self, session: str | None) -> "AsyncClient":
         """The same server, for a session; ``None`` is the whole server."""
-        return AsyncClient(self.url, session=session, token=self._token, client=self._client)
+        return AsyncClient(self.url, session=session, token=self.token, client=self._client)
 
     # -- time and gates
 
@@ -415,7 +416,7 @@ class AsyncClient:
         path = calls.events_path(self.session, kind)
         return AsyncEvents(
             lambda: self._asking().get(
-                self.url + path, headers=_headers(calls.headers(self._token)), unbuffered=True
+                self.url + path, headers=_headers(calls.headers(self.token)), unbuffered=True
             )
         )
 

@@ -60,7 +60,7 @@ class Gate:
         """Wait until so many answers are there, for so many seconds of real time at most.
 
         Raises:
-            ControlError: they did not come (408).
+            ControlError: they did not come (408), or what they are awaited for was reset (409).
         """
         return self._client.call(
             calls.gate(self._client.session, self.name, waiting=waiting, timeout=timeout)
@@ -128,6 +128,7 @@ class Client:
     Attributes:
         url: as given.
         session: as given.
+        token: as given.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         self.session = session
-        self._token = token
+        self.token = token
         self._transport = HTTPTransport(self.url) if transport is None else transport
 
     @property
@@ -160,7 +161,7 @@ class Client:
 
     def in_session(self, session: str | None) -> "Client":
         """The same server, for a session; ``None`` is the whole server."""
-        return Client(self.url, session=session, token=self._token, transport=self._transport)
+        return Client(self.url, session=session, token=self.token, transport=self._transport)
 
     def call(self, call: Call[T]) -> T:
         """Make a call of `fakellm.testing.calls`.
@@ -173,7 +174,7 @@ class Client:
         status, content_type, body = self._transport.send(
             call.method,
             call.path,
-            calls.headers(self._token, call.media_type if call.body else None),
+            calls.headers(self.token, call.media_type if call.body else None),
             call.body,
             call.waits,
         )
@@ -381,7 +382,7 @@ class Client:
         ``status``, ``rule``, ``ended``, ...
 
         Raises:
-            ControlError: they did not come (408).
+            ControlError: they did not come (408), or what they are awaited for was reset (409).
         """
         return self.call(calls.wait_for(self.session, match_of(match), count, timeout))
 
@@ -442,10 +443,11 @@ class Client:
         """Follow what happens to requests: ``with llm.events() as events: for event in events``.
 
         Args:
-            kind: only when a request has come (``received``), or when its answer has ``ended``.
+            kind: only when a request has come (``received``), when a fault has ``struck`` its
+                answer, when that is ``held`` at a gate or ``let_go``, or when it has ``ended``.
         """
         path = calls.events_path(self.session, kind)
-        headers = calls.headers(self._token)
+        headers = calls.headers(self.token)
         return Events(lambda: self._transport.stream(path, headers))
 
     @property

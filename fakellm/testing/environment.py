@@ -3,6 +3,7 @@
 Pure: what is set, and when it is unset again, is the business of whoever asks.
 """
 
+import re
 from collections.abc import Mapping
 
 SESSION_KEY = "session-"
@@ -11,8 +12,16 @@ SESSION_KEY = "session-"
 UNSET = ("ANTHROPIC_AUTH_TOKEN", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 """What SDKs send along where it is set: a test sends nobody's real token."""
 
+_HERE = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
+_EVERYWHERE = re.compile("|".join(map(re.escape, _HERE)))
+
 _PROXIES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _PAST_PROXIES = ("NO_PROXY", "no_proxy")
+
+
+def from_here(url: str) -> str:
+    """Where a server is for a client on the same machine, if it says that it is everywhere."""
+    return _EVERYWHERE.sub(lambda found: _HERE[found[0]], url, count=1)
 
 
 def variables(url: str, key: str) -> dict[str, str]:

@@ -1,13 +1,11 @@
 """The live feed: what happens to requests, told while it happens."""
 
-from typing import Literal
-
 import msgspec
 
 from fakellm.dialects.framing import SseParser
-from fakellm.journal.records import JournalEvent
+from fakellm.journal.records import EventKind, JournalEvent
 
-Kind = Literal["received", "ended"]
+Kind = EventKind
 
 
 class Feed:

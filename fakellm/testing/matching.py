@@ -25,14 +25,15 @@ class Matching(Conditions, total=False):
 class Filters(TypedDict, total=False):
     """Which requests are listed.
 
-    ``rule`` is the title of one, ``text`` is in a message or in the answer, and ``after`` is the
-    number of a request.
+    ``*`` in the name of a ``model`` stands for anything; ``status`` is one, or a class such as
+    ``"4xx"``. ``rule`` is the title of one, ``text`` is in a message or in the answer, and
+    ``after`` is the number of a request.
     """
 
     dialect: str
     endpoint: str
     model: str
-    status: int
+    status: int | str
     rule: str
     text: str
     after: int

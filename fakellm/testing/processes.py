@@ -5,6 +5,7 @@ server learns of our end however it comes, ``kill -9`` included.
 """
 
 import contextlib
+import getopt
 import os
 import re
 import subprocess
@@ -20,7 +21,7 @@ import msgspec
 
 from fakellm.config import SETTINGS, Config
 from fakellm.testing.client import Client
-from fakellm.testing.environment import UNSET, past_proxies
+from fakellm.testing.environment import UNSET, from_here, past_proxies
 from fakellm.testing.errors import NotStarted
 
 STARTS_IN_SECONDS = 60.0
@@ -72,6 +73,17 @@ def command_line(**settings: Any) -> list[str]:
 
 def _written(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def token_among(options: Sequence[str]) -> str | None:
+    """The ``--control-token`` among a server's options, which it has accepted; None without one."""
+    from fakellm.cli import ServeOptions  # noqa: PLC0415 -- imports what few need
+
+    # not parsed by it, as that would choose a reactor for this process
+    known = ServeOptions()
+    given, _ = getopt.gnu_getopt(options, known.shortOpt, known.longOpt)
+    found = [value.strip() for name, value in given if name == "--control-token"]
+    return found[-1] if found else None
 
 
 class ServerProcess:
@@ -138,7 +150,7 @@ class ServerProcess:
         return os.pread(self._log.fileno(), shown, size - shown).decode("utf-8", "replace")
 
     def url(self, timeout: float = STARTS_IN_SECONDS) -> str:
-        """Wait until it listens; its first URL, without a path.
+        """Wait until it listens; its first URL for clients on this machine, without a path.
 
         Raises:
             NotStarted: it ended before that, or took longer than so many seconds.
@@ -147,7 +159,7 @@ class ServerProcess:
         while True:
             ended = self._process.poll()  # before the log is read, so that all of it is
             if listening := _LISTENING.search(os.pread(self._log.fileno(), 65536, 0)):
-                return listening[1].decode()
+                return from_here(listening[1].decode())
             if ended is not None:
                 raise NotStarted(f"the server ended with status {ended}: {self.output.strip()}")
             if time.monotonic() > give_up:

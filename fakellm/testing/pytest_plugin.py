@@ -97,7 +97,7 @@ def fakellm_server(request: pytest.FixtureRequest) -> Iterator["Client"]:
     It starts when the first test asks for it, and ends with the run, however that ends.
     """
     from fakellm.testing.client import Client  # noqa: PLC0415 -- as the module's docstring says
-    from fakellm.testing.processes import ServerProcess  # noqa: PLC0415
+    from fakellm.testing.processes import ServerProcess, token_among  # noqa: PLC0415
 
     config = request.config
     options = config.getini("fakellm_options")
@@ -105,10 +105,12 @@ def fakellm_server(request: pytest.FixtureRequest) -> Iterator["Client"]:
     if folder is not None and Path(folder).exists():  # else, the worker is on another machine
         from fakellm.testing.sharing import shared_url  # noqa: PLC0415
 
-        yield Client(shared_url(Path(folder), options, cwd=config.rootpath))
+        url = shared_url(Path(folder), options, cwd=config.rootpath)
+        yield Client(url, token=token_among(options))
         return
     with ServerProcess(options=options, cwd=config.rootpath) as process:
-        yield Client(process.url())
+        url = process.url()
+        yield Client(url, token=token_among(options))
 
 
 @pytest.fixture

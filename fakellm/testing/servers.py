@@ -15,6 +15,7 @@ from fakellm.engine.clock import VirtualClock
 from fakellm.testing.async_client import AsyncClient, http_client
 from fakellm.testing.calls import Call, T
 from fakellm.testing.client import Client
+from fakellm.testing.environment import from_here
 from fakellm.testing.memory import MemoryTransport
 
 IN_MEMORY_URL = "http://127.0.0.1"
@@ -70,7 +71,7 @@ class LiveLLM(Client):
         self.server = FakeLLM(reactor=reactor, **{"port": 0, "grace": 0, **settings})
         self.server.privilegedStartService()
         self.server.startService()
-        url = self.server.urls[0]
+        url = from_here(self.server.urls[0])
         memory = MemoryTransport(StubTreq(self.server.resource), url)
         token = settings.get("control_token")
         super().__init__(url, token=token, transport=memory)

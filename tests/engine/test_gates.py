@@ -3,17 +3,22 @@
 from unittest import mock
 
 from twisted.internet.defer import CancelledError
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.engine import gates as gates_module
 from fakellm.engine.gates import Gates
+from fakellm.journal.noted import Noted
+from fakellm.scenarios.sessions import StartedAfresh
+from tests.journal.entries import noted
 
 
 class Held:
     """Something that waits, and notes what is done to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, noted: Noted | None = None) -> None:
         self.done: list[object] = []
+        self.noted = noted
 
     def go_on(self, chunks: int | None = None) -> None:
         self.done.append(chunks or "released")
@@ -63,6 +68,42 @@ class GateTests(SynchronousTestCase):
         five.cancel()
         self.failureResultOf(five, CancelledError)
         self.gate.arrive(Held())
+
+    def test_nobody_waits_for_those_of_a_session_that_is_forgotten(self) -> None:
+        other = self.gates.gate("g", "s").when_waiting()
+        one, two = self.gate.when_waiting(8), self.gate.when_waiting(9)
+
+        def give_up(failure: Failure) -> Failure:
+            two.cancel()  # before its turn comes: it is told once
+            return failure
+
+        one.addErrback(give_up)
+        self.gates.forget("default")
+        self.failureResultOf(one, StartedAfresh)
+        self.failureResultOf(two, CancelledError)
+        self.assertNoResult(other)
+        self.assertFalse(self.gate.awaited)
+
+    def test_who_comes_and_goes_on_is_told_of(self) -> None:
+        """By the request that the answer is for, if there is one."""
+        told: list[object] = []
+        gates = Gates(
+            lambda request, gate: told.append(("held", request.number, gate)),
+            lambda request, gate: told.append(("let_go", request.number, gate)),
+        )
+        gate = gates.gate("g")
+        for number in range(1, 4):
+            gate.arrive(Held(noted(number)))
+        gate.arrive(Held())
+        self.assertEqual(told, [("held", number, "g") for number in range(1, 4)])
+        del told[:]
+        gate.release(1)
+        gate.step()
+        self.assertEqual(told, [("let_go", number, "g") for number in range(1, 4)])
+        gate.arrive(Held(noted(4)))
+        del told[:]
+        gate.abort()
+        self.assertEqual(told, [])
 
     def test_gates_are_remembered_but_not_without_bound(self) -> None:
         self.assertEqual(self.gates.names(), ["g"])

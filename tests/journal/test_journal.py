@@ -1,8 +1,9 @@
 """Looking at a journal: what fits, waiting for it, watching, and what nearly fits."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from fakellm.journal.journal import Bounds, Journal, Sink
@@ -10,10 +11,13 @@ from fakellm.journal.matches import Match, compile_match
 from fakellm.journal.noted import Noted
 from fakellm.journal.records import JournalEntry, JournalEvent
 from fakellm.scenarios.schema import NumberTest
+from fakellm.scenarios.sessions import StartedAfresh
 from fakellm.scenarios.text_tests import BadRule
 from fakellm.scenarios.words import contains, matches
 from fakellm.timing.tokens import Splitter
 from tests.journal.entries import ended, noted, received
+
+T = TypeVar("T")
 
 
 class JournalCase(SynchronousTestCase):
@@ -150,11 +154,56 @@ class WaitingTests(JournalCase):
         self.journal.ended(ended(request))
         self.assertEqual(self.numbers(self.successResultOf(waited)), [1])
 
+    def test_conditions_on_a_fault_hold_when_it_strikes(self) -> None:
+        """An answer that a fault has stall may never end."""
+        waited = self.journal.wait(Match(fault="stall"))
+        request = noted(1)
+        self.journal.received(request)
+        self.assertNoResult(waited)
+        request.struck_by("stall")
+        self.journal.struck(request, "stall")
+        self.assertEqual(self.numbers(self.successResultOf(waited)), [1])
+
     def test_it_may_be_cancelled(self) -> None:
         waited = self.journal.wait()
         waited.cancel()
         self.failureResultOf(waited, CancelledError)
         self.add(noted(1))
+
+    def test_nobody_waits_for_what_starts_afresh(self) -> None:
+        """Of a session, or of all; who waits for requests of any goes on when it is but one."""
+        self.add(noted(1, session="a"), noted(2, session="b"))
+        of_a, of_b, of_any = (
+            self.journal.wait(match, 2)
+            for match in (Match(session="a"), Match(session="b"), Match(user="x"))
+        )
+        self.journal.start_afresh("a")
+        self.failureResultOf(of_a, StartedAfresh)
+        self.assertNoResult(of_b)
+        self.assertEqual(self.numbers(self.journal.all()), [2])
+        of_b.addBoth(self.cancelling(of_any))  # who gives up does so once
+        self.journal.start_afresh()
+        self.failureResultOf(of_b, StartedAfresh)
+        self.failureResultOf(of_any, CancelledError)
+        self.assertEqual(self.journal.all(), [])
+
+    @staticmethod
+    def cancelling(other: "Deferred[Any]") -> Callable[[T], T]:
+        """What cancels another, and passes on what it gets."""
+
+        def cancel(result: T) -> T:
+            other.cancel()
+            return result
+
+        return cancel
+
+    def test_deleting_requests_ends_no_waiting(self) -> None:
+        self.add(noted(1, "x"))
+        waited = self.journal.wait(Match(user="x"), 2)
+        self.journal.delete()
+        self.assertNoResult(waited)
+        self.add(noted(2, "x"))
+        self.assertEqual(self.numbers(self.successResultOf(waited)), [1, 2])
 
     def test_none_are_there_at_once(self) -> None:
         self.assertEqual(self.successResultOf(self.journal.wait(count=0)), [])
@@ -171,6 +220,34 @@ class WatchingTests(JournalCase):
         leave()
         self.add(noted(2))
         self.assertEqual(len(events), 2)
+
+    def test_what_happens_between_them_is_told(self) -> None:
+        """What strikes before a request is told of, as what decides on its answer, comes after."""
+        events: list[JournalEvent] = []
+        self.journal.subscribe(events.append)
+        request = noted(1)
+        request.struck_by("error")
+        self.journal.struck(request, "error")
+        self.journal.received(request)
+        request.struck_by("stall")
+        self.journal.struck(request, "stall")
+        self.journal.held(request, "door")
+        self.journal.let_go(request, "door")
+        self.journal.ended(ended(request))
+        told = [(event.kind, event.fault or event.gate) for event in events]
+        self.assertEqual(
+            told,
+            [
+                ("received", None),
+                ("struck", "error"),
+                ("struck", "stall"),
+                ("held", "door"),
+                ("let_go", "door"),
+                ("ended", None),
+            ],
+        )
+        self.assertEqual(events[1].entry.faults, ("error",))
+        self.assertEqual(events[2].entry.faults, ("error", "stall"))
 
     def test_one_that_fails_is_told_no_more(self) -> None:
         def fail(_: JournalEvent) -> None:

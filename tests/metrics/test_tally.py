@@ -77,6 +77,21 @@ class TallyTests(SynchronousTestCase):
         whose = ("openai", "m")
         self.assertEqual((self.tally.ttft[whose].sum, self.tally.duration[whose].sum), (0.3, 1.0))
 
+    def test_the_latest_write_of_each_stream(self) -> None:
+        """One value a stream, and none of what is no stream."""
+        for late in (0.5, 0.0):
+            request = noted(1, "x", stream=True)
+            request.delivery.token_sent(0.3)
+            for planned, at in ((0.3, 0.3), (0.4, 0.4 + late), (0.5, 0.5 + late / 2)):
+                request.delivery.write(planned, at, 10)
+            self.tally.note(ended(request))
+        whole = noted(1, "x")
+        whole.delivery.write(0.0, 7.0, 10)
+        self.tally.note(ended(whole))
+        spread = self.tally.lateness["openai", "m"]
+        self.assertEqual((sum(spread.counts), spread.counts[0]), (2, 1))
+        self.assertAlmostEqual(spread.sum, 0.5)
+
     def test_an_answer_that_goes_on_without_its_end_has_no_duration(self) -> None:
         self.tally.note(noted())
         self.assertEqual((self.tally.duration, dict(self.tally.ended)), ({}, {"": 1}))

@@ -143,6 +143,24 @@ class AsyncClientTests(WithFakeLLM, TestCase):
         self.assertIsNotNone(http_client())
 
 
+class AsyncTokenTests(WithFakeLLM, TestCase):
+    """A server that obeys only who has its token, on all addresses as such servers are."""
+
+    fakellm_settings = {"control_token": "secret", "listen": "tcp:0:interface=0.0.0.0"}
+
+    async def test_the_token_is_sent(self) -> None:
+        self.assertEqual(self.llm.later.token, "secret")
+        session = self.llm.later.in_session("s")
+        await session.when(user="hi").reply("Hello.")
+        self.assertEqual(len(await session.rules("added")), 1)
+        async with self.llm.later.events("received") as events:
+            await self.llm.client.post(f"{self.llm.openai_url}/chat/completions", json=asked("hi"))
+            self.assertEqual((await events.__anext__()).kind, "received")
+        without = AsyncClient(self.llm.url, client=self.llm.client)
+        with self.assertRaisesRegex(ControlError, "401 Unauthorized: the control token is missing"):
+            await without.rules()
+
+
 class VirtualTimeTests(WithFakeLLM, TestCase):
     fakellm_settings = {"clock": "virtual"}
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 import fakellm
 from fakellm import contains, error, fault, hold, reply, text, tool_call
 from fakellm.scenarios import schema
 from fakellm.testing import (
+    AsyncClient,
     BadScenarioText,
     Client,
     ControlError,
@@ -128,6 +130,8 @@ class RequestTests(ClientTestCase):
         self.assertEqual(first.delivery.ended, "finished")
         self.assertEqual(self.llm.request(second.id), second)
         self.assertEqual(self.llm.find(model="other"), [second])
+        self.assertEqual(self.llm.find(model="oth*", status="2xx"), [second])
+        self.assertEqual(self.llm.find(status="4xx"), [])
         self.assertEqual(self.llm.find(text="Hello."), [first])
         self.assertEqual(self.llm.find(last=1), [second])
         self.assertEqual(self.llm.journal.entries, 2)
@@ -190,6 +194,10 @@ class RequestTests(ClientTestCase):
         with self.llm.events("ended") as events:
             self.ask("hi")
             self.assertEqual(next(iter(events)).kind, "ended")
+        self.llm.fault("error 503")
+        with self.llm.events("struck") as events:
+            self.ask.begin("hi")
+            self.assertEqual(next(events).fault, "error")
 
 
 class TimeTests(ClientTestCase):
@@ -380,3 +388,11 @@ class TokenTests(ClientTestCase):
         without = Client(self.llm.url, transport=MemoryTransport(self.llm.client, self.llm.url))
         with self.assertRaisesRegex(ControlError, "401 Unauthorized: the control token is missing"):
             without.rules()
+
+    def test_it_is_there_for_clients_of_a_test_s_own(self) -> None:
+        self.assertEqual((self.llm.token, self.llm.in_session("x").token), ("secret", "secret"))
+        again = AsyncClient(self.llm.url, token=self.llm.token, client=self.llm.client)
+        self.assertEqual((again.token, again.in_session("x").token), ("secret", "secret"))
+        asked = Deferred.fromCoroutine(again.rules())
+        self.llm.flush()
+        self.assertNotEqual(self.successResultOf(asked), [])

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import fakellm
 from fakellm import hold
 from fakellm.testing import Client, ControlError, NotStarted, Unreachable
+from fakellm.testing.environment import from_here
 from fakellm.testing.events import Feed
 from fakellm.testing.sharing import shared_url
 from tests.processes import get
@@ -41,6 +42,14 @@ class OverSocketsTests(SynchronousTestCase):
             with self.assertRaisesRegex(Unreachable, "^GET /_fakellm/events: 401 "):
                 Client(llm.url).events().__enter__()
 
+    def test_one_that_listens_everywhere_is_reached_on_this_machine(self) -> None:
+        """By an address that the control API obeys there."""
+        everywhere = "tcp:0:interface=0.0.0.0"
+        with fakellm.running(listen=everywhere, control_token="secret") as llm:
+            self.assertRegex(llm.url, r"^http://127\.0\.0\.1:[0-9]+$")
+            llm.when(user="hi").reply("Hello.")
+            self.assertEqual(ask(llm, "hi"), "Hello.")
+
     def assert_waits(self, llm: Client) -> None:
         one = llm.in_session("one")
         one.when(user="hi").reply("Hello.", hold=hold("door"))
@@ -68,6 +77,17 @@ class FeedTests(SynchronousTestCase):
         self.assertEqual(feed.take(b": welcome\n\n" + dropped + dropped[:9]), [])
         self.assertEqual(feed.take(dropped[9:]), [])
         self.assertEqual(feed.dropped, 6)
+
+
+class FromHereTests(SynchronousTestCase):
+    def test_an_address_that_is_all_addresses_is_this_machine_s(self) -> None:
+        for url, here in (
+            ("http://0.0.0.0:3500", "http://127.0.0.1:3500"),
+            ("https://[::]:3500", "https://[::1]:3500"),
+            ("http://127.0.0.1:3500", "http://127.0.0.1:3500"),
+            ("http://10.0.0.0:3500", "http://10.0.0.0:3500"),
+        ):
+            self.assertEqual(from_here(url), here)
 
 
 class SharingTests(SynchronousTestCase):

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import fakellm
 from fakellm.config import BadSetting
 from fakellm.testing import NotStarted
-from fakellm.testing.processes import ServerProcess, command_line
+from fakellm.testing.processes import ServerProcess, command_line, token_among
 from tests.processes import FAKELLM, TIMEOUT, Process, environment, get, taken_port
 
 HOLDER = """
@@ -68,6 +68,18 @@ class RunningTests(ProcessTestCase):
         )
         expected = ["--no-echo-model", "--scenario=a.yml", '--ttft={"uniform":[1,2]}']
         self.assertEqual(words, expected)
+
+    def test_the_token_among_options(self) -> None:
+        """However it is written, the last counts; no option is acted on."""
+        for words, token in (
+            ((), None),
+            (("--port", "0", "--log-level=debug"), None),
+            (("--control-token", "a"), "a"),
+            (("--reactor=nonesuch", "--control-token=a", "--answer", "--control-token"), "a"),
+            (("--control-t", "a", "--echo-model", "--control-token= b "), "b"),
+            (command_line(control_token="c"), "c"),
+        ):
+            self.assertEqual(token_among(words), token, words)
 
     def test_a_wrong_setting_is_told_before_anything_starts(self) -> None:
         with self.assertRaisesRegex(BadSetting, "ttft: expected a duration"):

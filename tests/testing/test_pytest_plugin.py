@@ -121,6 +121,33 @@ class FixtureTests(PytestTestCase):
         )
         self.assert_outcomes(ran, passed=2)
 
+    def test_a_server_that_needs_a_token_gets_it(self) -> None:
+        """And so do the clients of a test's own, which find it at the fixture."""
+        ran = self.run_pytest(
+            "import pytest\n"
+            "from fakellm.testing import Client, ControlError\n"
+            "@pytest.mark.parametrize('n', range(2))\n"
+            "def test_it(fakellm, fakellm_server, n):\n"
+            "    fakellm.when(user='hi').reply('Hello.')\n"
+            "    assert ask('hi') == 'Hello.'\n"
+            "    fakellm.verify(user='hi', count=1)\n"
+            "    own = Client(fakellm.url, session=fakellm.session, token=fakellm.token)\n"
+            "    assert own.requests == fakellm.requests\n"
+            "    assert fakellm.session in {each.name for each in fakellm_server.sessions}\n"
+            "    with pytest.raises(ControlError, match='401'):\n"
+            "        Client(fakellm.url).rules()\n",
+            ini="fakellm_options = --control-token secret\n",
+        )
+        self.assert_outcomes(ran, passed=2)
+
+    def test_a_failure_is_told_by_a_server_with_a_token(self) -> None:
+        ran = self.run_pytest(
+            "def test_it(fakellm):\n    ask('hi')\n    assert 0\n",
+            ini="fakellm_options = --control-token=secret\n",
+        )
+        self.assertIn("fakellm: requests received", ran.out)
+        self.assertRegex(ran.out, r"1\. POST /v1/chat/completions")
+
     def test_a_wrong_option_says_so(self) -> None:
         ran = self.run_pytest("def test_it(fakellm): pass\n", ini="fakellm_options = --bogus")
         self.assert_outcomes(ran, error=1)
@@ -256,6 +283,19 @@ class XdistTests(PytestTestCase):
             "def test_it(fakellm):\n    ask('hi')\n    assert 0\n", "-n1", plugins=("xdist",)
         )
         self.assertIn("fakellm: requests received", ran.out)
+
+    def test_workers_share_a_server_that_needs_a_token(self) -> None:
+        ran = self.run_pytest(
+            "import pytest\n"
+            "@pytest.mark.parametrize('n', range(4))\n"
+            "def test_it(fakellm, n):\n"
+            "    fakellm.when(user='hi').reply(f'I am {n}.')\n"
+            "    assert ask('hi') == f'I am {n}.'\n",
+            "-n2",
+            plugins=("xdist",),
+            ini="fakellm_options = --control-token secret",
+        )
+        self.assert_outcomes(ran, passed=4)
 
     def test_a_server_that_does_not_start_is_told_by_every_worker(self) -> None:
         ran = self.run_pytest(

@@ -92,6 +92,20 @@ class ControlTestCase(ScenarioTestCase):
         self.assertEqual(answer.status, status, answer.body)
         return answer.json
 
+    def begin(self, method: str, path: str, body: Any = None) -> list[Answer]:
+        """Ask for what comes later; a list that the answer comes to."""
+        answers: list[Answer] = []
+        client: Any = self.client
+        asked = client.request(
+            method,
+            f"http://fakellm.example{BASE}{path}",
+            data=json.dumps(body).encode() if body is not None else b"",
+            unbuffered=True,
+        )
+        asked.addCallback(lambda response: answers.append(Answer(response)))
+        self.flush()
+        return answers
+
     def problem(self, method: str, path: str, body: Any = None, status: int = 400) -> Any:
         """Send what is refused; the problem."""
         problem = self.send(method, path, body, status)

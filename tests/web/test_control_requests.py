@@ -27,20 +27,6 @@ class RequestsTestCase(ControlTestCase):
         listed = self.get(path)["requests"]
         return [each["prompt"]["messages"][-1]["text"] for each in listed]
 
-    def begin(self, method: str, path: str, body: Any = None) -> list[Answer]:
-        """Ask for what comes later; a list that the answer comes to."""
-        answers: list[Answer] = []
-        client: Any = self.client
-        asked = client.request(
-            method,
-            f"http://fakellm.example{BASE}{path}",
-            data=json.dumps(body).encode() if body is not None else b"",
-            unbuffered=True,
-        )
-        asked.addCallback(lambda response: answers.append(Answer(response)))
-        self.flush()
-        return answers
-
 
 class ListTests(RequestsTestCase):
     def test_what_came_in_and_what_became_of_it(self) -> None:
@@ -79,7 +65,16 @@ class ListTests(RequestsTestCase):
             ("?dialect=anthropic", ["d"]),
             ("?endpoint=chat.completions", ["a", "b", "c", "[429]"]),
             ("?model=other", ["c"]),
+            ("?model=oth*", ["c"]),
+            ("?model=*", ["a", "b", "c", "[429]", "d"]),
+            ("?model=*t*r", ["c"]),
+            ("?model=o*t", []),
+            ("?model=othe.", []),
             ("?status=429", ["[429]"]),
+            ("?status=4xx", ["[429]"]),
+            ("?status=2xx", ["a", "b", "c", "d"]),
+            ("?status=5xx", []),
+            ("?status=4xx%0A", ["[429]"]),
             (f"?rule={rule}", ["b"]),
             ("?rule=n", ["b"]),
             ("?rule=rule+'n'", ["b"]),
@@ -92,7 +87,15 @@ class ListTests(RequestsTestCase):
         ):
             self.assertEqual(self.texts(f"/requests{query}"), texts, query)
         self.assertEqual(self.get("/requests?last=1")["count"], 5)
-        for query in ("?status=x", "?last=-1", "?sesion=s", "?session="):
+        for query in (
+            "?status=x",
+            "?status=42",
+            "?status=4xxx",
+            "?status=x4x",
+            "?last=-1",
+            "?sesion=s",
+            "?session=",
+        ):
             self.problem("GET", f"/requests{query}")
 
     def test_they_are_deleted_of_a_session_or_all(self) -> None:
@@ -289,6 +292,53 @@ class EventTests(RequestsTestCase):
         self.assertEqual(self.told(of_session), [("received", "b"), ("ended", "b")])
         self.assertEqual(self.told(ends), [("ended", "a"), ("ended", "b")])
         self.problem("GET", "/events?kind=other")
+
+    def test_faults_and_gates_are_told(self) -> None:
+        """With their names, at the time they strike or hold."""
+        self.send("POST", "/rules", {"when": {"user": "a"}, "reply": "a b", "hold": "door"}, 201)
+        answer = self.follow("?session=s")
+        struck = self.follow("?kind=struck")
+        asked = self.begin_stream("a")
+        self.assertEqual(self.happened(answer), [("received", None), ("held", "door")])
+        self.send("POST", "/gates/door/step?session=s")
+        told = [("let_go", "door"), ("held", "door")]
+        self.assertEqual(self.happened(answer)[2:], told)
+        self.send("POST", "/gates/door/release?session=s")
+        self.assertEqual(self.happened(answer)[4:], [("let_go", "door"), ("ended", None)])
+        self.assertTrue(asked[0].ended.called)
+        self.send("POST", "/faults?session=s", {"faults": "error 503", "requests": 1}, 201)
+        self.say("b", session="s")
+        self.assertEqual(
+            self.happened(answer)[6:], [("received", None), ("struck", "error"), ("ended", None)]
+        )
+        self.assertEqual(self.happened(struck), [("struck", "error")])
+
+    def test_a_fault_in_the_middle_of_a_stream_is_told_when_it_strikes(self) -> None:
+        self.send("POST", "/faults?session=s", {"faults": "stall after 1", "requests": 1}, 201)
+        answer = self.follow()
+        self.begin_stream("b")
+        self.assertEqual(self.happened(answer), [("received", None), ("struck", "stall")])
+
+    def begin_stream(self, text: str) -> list[Answer]:
+        """Ask for a stream in the session ``s``; a list that the answer comes to."""
+        asked = {"model": "m", "stream": True, "messages": [{"role": "user", "content": text}]}
+        answers: list[Answer] = []
+        client: Any = self.client
+        asking = client.post(
+            "http://fakellm.example/v1/chat/completions",
+            data=json.dumps(asked).encode(),
+            headers={"X-FakeLLM-Session": "s"},
+            unbuffered=True,
+        )
+        asking.addCallback(lambda response: answers.append(Answer(response)))
+        self.flush()
+        return answers
+
+    def happened(self, answer: Answer) -> list[tuple[str, str | None]]:
+        """What a feed has told: what happened, with which fault or at which gate."""
+        self.flush()
+        events = [json.loads(each.data) for each in SseParser().feed(answer.body)]
+        return [(each["kind"], each.get("fault", each.get("gate"))) for each in events]
 
     def test_it_is_kept_alive(self) -> None:
         answer = self.follow()

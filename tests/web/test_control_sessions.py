@@ -1,8 +1,11 @@
 """Sessions by the control API, and starting afresh."""
 
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 
-from tests.web.described import ControlTestCase
+from fakellm.scenarios.sessions import StartedAfresh
+from tests.servers import Answer
+from tests.web.described import BASE, ControlTestCase, check
 
 SEQUENCE = """
 rules:
@@ -113,3 +116,71 @@ class ResetTests(ControlTestCase):
         self.flush()
         self.failureResultOf(held.asked)
         self.assertEqual(self.get("/gates"), {"gates": []})
+
+
+class AwaitedTests(ControlTestCase):
+    """Clients of the control API that wait for what starts afresh are told so at once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor = MemoryReactorClock()
+        self.scenario(SEQUENCE, reactor=self.reactor)
+
+    def gate(self, session: str = "default") -> list[Answer]:
+        return self.begin("GET", f"/gates/gate?waiting=2&timeout=60&session={session}")
+
+    def requests(self, session: str = "") -> list[Answer]:
+        query = f"?session={session}" if session else ""
+        return self.begin("POST", f"/requests/wait{query}", {"count": 2, "timeout": 60})
+
+    def assert_told(self, answers: list[Answer], what: str) -> None:
+        """The answer is there, and it is what the API's description says it may be."""
+        self.flush()
+        (answer,) = answers
+        problem = answer.json
+        media_type = answer.header("Content-Type") or ""
+        path = f"{BASE}/gates/gate" if "gate" in what else f"{BASE}/requests/wait"
+        method = "GET" if "gate" in what else "POST"
+        check(method, path, answer.status, media_type, answer.body)
+        self.assertEqual((answer.status, problem["status"]), (409, 409))
+        self.assertEqual(problem["detail"], f"what this waited for was reset: {what} are forgotten")
+
+    def test_those_that_wait_for_a_session(self) -> None:
+        for method, path in (("POST", "/reset?session=s"), ("DELETE", "/sessions/s")):
+            self.say("a", session="s")
+            gate, requests = self.gate("s"), self.requests("s")
+            others = self.gate("t"), self.gate(), self.requests("t"), self.requests()
+            self.send(method, path)
+            self.assert_told(gate, "answers at the gate 'gate'")
+            self.assert_told(requests, "requests")
+            self.assertEqual(others, ([], [], [], []))
+            self.send("POST", "/reset")
+
+    def test_those_that_wait_for_anything(self) -> None:
+        """Also for sessions that nobody has used yet."""
+        gates = self.gate(), self.gate("s")
+        requests = self.requests(), self.requests("s"), self.requests("default")
+        self.say("a")
+        told = self.send("POST", "/reset")
+        self.assertLessEqual({"s", "default"}, set(told["sessions"]))
+        for each in gates:
+            self.assert_told(each, "answers at the gate 'gate'")
+        for each in requests:
+            self.assert_told(each, "requests")
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_what_comes_later_is_for_those_that_wait_later(self) -> None:
+        self.requests("s")
+        self.send("POST", "/reset?session=s")
+        later = self.requests("s")
+        for _ in range(2):
+            self.say("a", session="s")
+        self.flush()
+        self.assertEqual([each.status for each in later], [200])
+
+    def test_those_that_wait_in_python(self) -> None:
+        failures: list[Failure] = []
+        self.server.journal.wait(count=2).addErrback(failures.append)
+        self.server.gate("gate").when_waiting().addErrback(failures.append)
+        self.send("POST", "/reset")
+        self.assertEqual([each.type for each in failures], [StartedAfresh] * 2)

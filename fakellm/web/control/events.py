@@ -6,7 +6,7 @@ does not read what it is sent gets the newest events once it does, and is told h
 
 from collections import deque
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,7 +16,7 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from fakellm.journal.journal import Journal
-from fakellm.journal.records import JournalEvent
+from fakellm.journal.records import EventKind, JournalEvent
 from fakellm.web.control.problems import set_head
 from fakellm.web.control.routes import EVENTS, Call, Route, SessionName
 
@@ -35,8 +35,8 @@ class OfFeed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         SessionName | None, Meta(description="Only those of this session's requests.")
     ] = None
     kind: Annotated[
-        Literal["received", "ended"] | None,
-        Meta(description="Only when a request has come, or only when its answer has ended."),
+        EventKind | None,
+        Meta(description="Only when a request has come, say, or only when its answer has ended."),
     ] = None
 
 

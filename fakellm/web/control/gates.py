@@ -7,7 +7,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from twisted.internet.defer import Deferred
 
 from fakellm.engine.gates import Gate, Gates
-from fakellm.web.control.problems import Problem
+from fakellm.scenarios.sessions import StartedAfresh
+from fakellm.web.control.problems import Problem, started_afresh
 from fakellm.web.control.routes import Call, Empty, Route, SessionName
 
 WAITED_AT_MOST_SECONDS = 60.0
@@ -102,7 +103,7 @@ class GateRoutes:
                 handle=self._show,
                 query=AwaitGate,
                 answer=GateState,
-                problems=(408,),
+                problems=(408, 409),
             ),
             Route(
                 method="POST",
@@ -142,7 +143,11 @@ class GateRoutes:
         asked: AwaitGate = call.query
         gate = self._gate(call)
         if gate.waiting < asked.waiting:
-            if not await self._in_time(gate.when_waiting(asked.waiting), asked.timeout):
+            try:
+                there = await self._in_time(gate.when_waiting(asked.waiting), asked.timeout)
+            except StartedAfresh as error:
+                raise started_afresh(f"answers at the gate {gate.name!r}") from error
+            if not there:
                 raise Problem(
                     408,
                     f"after {asked.timeout:g} s, {gate.waiting} answers wait at the gate"

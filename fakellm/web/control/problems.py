@@ -87,6 +87,11 @@ class Problem(Exception):
         self.headers = headers
 
 
+def started_afresh(awaited: str) -> Problem:
+    """What is waited for will not come, as the session or the server has been reset."""
+    return Problem(409, f"what this waited for was reset: {awaited} are forgotten")
+
+
 def places_of(mistakes: Iterable[Mistake]) -> list[WrongPlace]:
     """The mistakes of a text."""
     return [

@@ -1,5 +1,6 @@
 """The routes of requests: what came in, what became of it, and waiting for it."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, TypeVar
 
@@ -9,13 +10,16 @@ from twisted.internet.defer import Deferred
 from fakellm.journal.journal import Journal
 from fakellm.journal.matches import CompiledMatch, Match, compile_match
 from fakellm.journal.records import Figures, JournalEntry, Snapshot
-from fakellm.scenarios.schema import TextTest
+from fakellm.scenarios.schema import NumberRule, NumberTest, TextRule, TextTest
+from fakellm.scenarios.sessions import StartedAfresh
 from fakellm.scenarios.text_tests import BadRule
 from fakellm.web.control.gates import InTime, Timeout
-from fakellm.web.control.problems import Problem, WrongPlace
+from fakellm.web.control.problems import Problem, WrongPlace, started_afresh
 from fakellm.web.control.routes import Call, Deleted, OfSession, Route, SessionName
 
 SHOWN_AT_MOST = 10_000
+
+StatusFilter = Annotated[str, Meta(pattern="^[1-9]([0-9][0-9]|xx)$")]
 
 _Told = TypeVar("_Told")
 
@@ -28,8 +32,14 @@ class Filters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoint: Annotated[
         str | None, Meta(description="Those to an endpoint, such as `chat.completions`.")
     ] = None
-    model: Annotated[str | None, Meta(description="Those that ask for a model.")] = None
-    status: Annotated[int | None, Meta(description="Those that got a status.")] = None
+    model: Annotated[
+        str | None,
+        Meta(description="Those that ask for a model; `*` in its name stands for anything."),
+    ] = None
+    status: Annotated[
+        StatusFilter | None,
+        Meta(description="Those that got a status, such as `404`, or one of a class, as `4xx`."),
+    ] = None
     rule: Annotated[
         str | None, Meta(description="Those that a rule answered: its id, its name or its title.")
     ] = None
@@ -43,11 +53,30 @@ class Filters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def match(self) -> Match:
         """The match that says the same."""
         given = {n: value for n, value in structs.asdict(self).items() if n in _AS_THEY_ARE}
-        text = None if self.text is None else TextTest(contains=self.text)
-        return Match(**given, text=text)
+        return Match(
+            **given,
+            model=None if self.model is None else _like(self.model),
+            status=None if self.status is None else _status(self.status),
+            text=None if self.text is None else TextTest(contains=self.text),
+        )
 
 
-_AS_THEY_ARE = frozenset(Filters.__struct_fields__) - {"text"}
+_AS_THEY_ARE = frozenset(Filters.__struct_fields__) - {"model", "status", "text"}
+
+
+def _like(name: str) -> TextRule:
+    """The test that a name passes in which ``*`` stands for anything."""
+    if "*" not in name:
+        return name
+    return TextTest(matches=rf"(?s)\A{'.*'.join(map(re.escape, name.split('*')))}\Z")
+
+
+def _status(status: str) -> NumberRule:
+    """The test that a status passes, or all of a class."""
+    if status[1:3] == "xx":
+        lowest = int(status[0]) * 100
+        return NumberTest(at_least=lowest, at_most=lowest + 99)
+    return int(status)
 
 
 class Asked(Filters, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -199,8 +228,12 @@ class RequestRoutes:
             found.extend(entries)
             done.callback(None)
 
-        awaited.addCallbacks(fire, lambda _: None)
-        if not await self._in_time(done, asked.timeout):
+        awaited.addCallbacks(fire, done.errback)
+        try:
+            there = await self._in_time(done, asked.timeout)
+        except StartedAfresh as error:
+            raise started_afresh("requests") from error
+        if not there:
             count = self._journal.count(match)
             raise Problem(
                 408,
