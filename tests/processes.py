@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import fakellm
+from tests import fronts
 
 ROOT = Path(fakellm.__file__).resolve().parents[1]
 TIMEOUT = 60.0
@@ -42,7 +43,7 @@ def environment(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("FAKELLM_", "PYTHON")) and name != "PORT"
     }
-    return {**kept, "PYTHONPATH": str(ROOT), **more}
+    return {**kept, **fronts.ENVIRONMENT, "PYTHONPATH": str(ROOT), **more}
 
 
 class Ended(NamedTuple):

@@ -13,6 +13,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 
 from fakellm import FakeLLM
 from fakellm.dialects.framing import SseEvent, SseParser
+from tests import fronts
 
 HELLO: dict[str, Any] = {
     "model": "any-model",
@@ -49,7 +50,7 @@ class LiveTestCase(TestCase):
 
     server: FakeLLM
 
-    http = "twisted"
+    http: str = fronts.HTTP
 
     def setUp(self) -> None:
         pool = HTTPConnectionPool(reactor, persistent=False)
@@ -57,7 +58,7 @@ class LiveTestCase(TestCase):
 
     def serve(self, **settings: Any) -> str:
         """Start a server that ends with the test; its URL."""
-        self.server = server = FakeLLM(port=0, **{"grace": 0, "http": self.http, **settings})
+        self.server = server = FakeLLM(**fronts.settings(**{"http": self.http, **settings}))
         server.privilegedStartService()
         server.startService()
         self.addCleanup(server.stopService)

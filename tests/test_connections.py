@@ -12,8 +12,9 @@ from twisted.trial.unittest import TestCase
 from fakellm import FakeLLM
 from fakellm.engine.player import WRITE_AT_MOST, Player
 from fakellm.web.front.wire import FrontWire
+from tests import fronts
 from tests.connections import Connection, connect, is_whole, request, split, unchunked
-from tests.fronts import FastFront
+from tests.fronts import FastFront, TwistedFront
 from tests.servers import chunks_of
 
 LONG = "word " * 20_000
@@ -27,10 +28,10 @@ STEADY_TURNS = 20
 class ConnectionTestCase(TestCase):
     """Tests against a server that listens; ``server`` is the service itself."""
 
-    http = "twisted"
+    http: str = fronts.HTTP
 
     def start(self, **settings: Any) -> str:
-        self.server = FakeLLM(**{"port": 0, "grace": 0, "http": self.http, **settings})
+        self.server = FakeLLM(**fronts.settings(**{"http": self.http, **settings}))
         self.server.privilegedStartService()
         self.server.startService()
         self.addCleanup(self.server.stopService)
@@ -43,7 +44,7 @@ class ConnectionTestCase(TestCase):
         return connection
 
 
-class HttpTests(ConnectionTestCase):
+class HttpTests(TwistedFront, ConnectionTestCase):
     async def test_http_1_0_gets_a_stream_without_chunks_that_ends_with_the_connection(
         self,
     ) -> None:
@@ -147,7 +148,7 @@ class HttpTests(ConnectionTestCase):
             self.assertNotIn(b"<", connection.received)
 
 
-class LeavingTests(ConnectionTestCase):
+class LeavingTests(TwistedFront, ConnectionTestCase):
     async def assert_nothing_runs(self) -> None:
         await self.server._engine.drained()
         self.assertEqual(self.server._engine.running, 0)
@@ -198,7 +199,7 @@ class LeavingTests(ConnectionTestCase):
         await self.assert_nothing_runs()
 
 
-class BackpressureTests(ConnectionTestCase):
+class BackpressureTests(TwistedFront, ConnectionTestCase):
     async def test_a_client_that_does_not_read_is_not_written_to(self) -> None:
         """A socket of the file system has a small buffer, which is soon full."""
         paused = paused_player(self)

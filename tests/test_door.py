@@ -16,6 +16,7 @@ from fakellm.engine import door
 from fakellm.engine.clock import VirtualClock
 from fakellm.engine.door import Door
 from fakellm.web import connections
+from tests import fronts
 from tests.connections import connect, is_whole, request, split
 from tests.processes import has_ipv6, make_certificate
 
@@ -29,7 +30,7 @@ CLIENT_HELLO = bytes.fromhex(
 class DoorTestCase(TestCase):
     def start(self, **settings: Any) -> None:
         self.clock = VirtualClock()
-        self.server = FakeLLM(clock=self.clock, **{"port": 0, "grace": 0, **settings})
+        self.server = FakeLLM(clock=self.clock, **fronts.settings(**settings))
         self.server.startService()
         self.addCleanup(self.server.stopService)
         self.urls = self.server.urls

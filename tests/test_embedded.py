@@ -20,6 +20,7 @@ from zope.interface.verify import verifyObject
 from fakellm import Config, FakeLLM
 from fakellm.config import BadSetting
 from fakellm.listening import CannotListen
+from tests import fronts
 from tests.connections import Connection, connect, is_whole, request, split, unchunked
 from tests.servers import CHAT, HELLO, chunks_of
 
@@ -160,7 +161,7 @@ class ServiceTests(TestCase):
 
     async def test_several_in_one_process(self) -> None:
         parent = MultiService()
-        llms = [FakeLLM(port=0, grace=0, answer=answer) for answer in ("one", "two")]
+        llms = [FakeLLM(**fronts.settings(answer=answer)) for answer in ("one", "two")]
         for llm in llms:
             llm.setServiceParent(parent)
         parent.privilegedStartService()
@@ -170,7 +171,7 @@ class ServiceTests(TestCase):
 
     async def test_in_an_application(self) -> None:
         application = Application("mine")
-        llm = FakeLLM(port=0, grace=0)
+        llm = FakeLLM(**fronts.settings())
         llm.setServiceParent(IServiceCollection(application))
         service = IService(application)
         service.privilegedStartService()
@@ -179,7 +180,7 @@ class ServiceTests(TestCase):
         self.assertEqual(await self.say(llm.urls[0]), "hello world")
 
     async def test_start_stop_and_start_again(self) -> None:
-        llm = FakeLLM(port=0, grace=0)
+        llm = FakeLLM(**fronts.settings())
         for _ in range(3):
             llm.startService()
             self.assertTrue(llm.running)
@@ -204,7 +205,7 @@ class ServiceTests(TestCase):
 
     async def test_an_idle_connection_does_not_outlive_the_server(self) -> None:
         """Clients keep connections; a stopped server that answered on them would not be stopped."""
-        llm = FakeLLM(port=0, grace=60)
+        llm = FakeLLM(**fronts.settings(grace=60))
         llm.startService()
         self.addCleanup(llm.stopService)
         connection: Connection = await connect(llm.urls[0])
@@ -215,7 +216,7 @@ class ServiceTests(TestCase):
         self.assertTrue(await connection.closed)
 
     async def test_an_answer_that_is_under_way_is_finished_within_the_time_of_grace(self) -> None:
-        llm = FakeLLM(port=0, grace=60, answer=LONG)
+        llm = FakeLLM(**fronts.settings(grace=60, answer=LONG))
         llm.startService()
         self.addCleanup(llm.stopService)
         connection: Connection = await connect(llm.urls[0])
@@ -228,7 +229,7 @@ class ServiceTests(TestCase):
         await stopped
 
     async def test_an_answer_that_takes_longer_is_broken_off(self) -> None:
-        llm = FakeLLM(port=0, grace=0, answer=LONG)
+        llm = FakeLLM(**fronts.settings(answer=LONG))
         llm.startService()
         self.addCleanup(llm.stopService)
         connection: Connection = await connect(llm.urls[0])
@@ -248,7 +249,9 @@ class GraceTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
-        self.llm = FakeLLM(reactor=self.reactor, grace=3, answer=LONG, listen=["tcp:80"])
+        self.llm = FakeLLM(
+            reactor=self.reactor, grace=3, answer=LONG, listen=["tcp:80"], http=fronts.HTTP
+        )
         self.llm.startService()
         factory: Any = self.reactor.tcpServers[0][1]
         self.protocol = factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))

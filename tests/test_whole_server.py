@@ -11,7 +11,7 @@ from zope.interface import implementer
 from fakellm import FakeLLM
 from fakellm.assembly import VIRTUAL_EPOCH
 from fakellm.config import BadSetting
-from tests.fronts import FastFront
+from tests.fronts import FastFront, TwistedFront
 from tests.questions import NUMBER, saying, spoken
 from tests.servers import (
     CHAT,
@@ -433,7 +433,7 @@ class TimeTests(MemoryTestCase):
         self.assertEqual("".join(said), "word " * 2000)
 
 
-class LiveTests(LiveTestCase):
+class LiveTests(TwistedFront, LiveTestCase):
     """The same over real sockets, where it could differ."""
 
     async def test_the_line_of_the_readme_streams(self) -> None:
@@ -494,7 +494,7 @@ class FastLiveTests(FastFront, LiveTests):
     pass
 
 
-class AnswerLogTests(LiveTestCase):
+class AnswerLogTests(TwistedFront, LiveTestCase):
     """What is logged of an answer: a line at the level debug, and without it nothing."""
 
     async def lines(self, **settings: Any) -> list[str]:

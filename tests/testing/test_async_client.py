@@ -18,10 +18,13 @@ from fakellm.testing import (
 )
 from fakellm.testing.async_client import AsyncGate, http_client
 from fakellm.testing.client import Gate
+from tests import fronts
 from tests.testing.asking import asked
 
 
 class AsyncClientTests(WithFakeLLM, TestCase):
+    fakellm_settings = {"http": fronts.HTTP}
+
     def setUp(self) -> None:
         super().setUp()
         self.later = self.llm.later
@@ -162,7 +165,7 @@ class AsyncTokenTests(WithFakeLLM, TestCase):
 
 
 class VirtualTimeTests(WithFakeLLM, TestCase):
-    fakellm_settings = {"clock": "virtual"}
+    fakellm_settings = {"clock": "virtual", "http": fronts.HTTP}
 
     async def test_time(self) -> None:
         self.assertEqual((await self.llm.later.advance(1.5)).now, 1.5)

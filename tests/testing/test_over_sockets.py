@@ -14,6 +14,7 @@ from fakellm.testing import Client, ControlError, NotStarted, Unreachable
 from fakellm.testing.environment import from_here
 from fakellm.testing.events import Feed
 from fakellm.testing.sharing import shared_url
+from tests import fronts
 from tests.processes import get
 from tests.testing.asking import asked
 
@@ -32,7 +33,7 @@ def ask(llm: Client, user: str) -> str:
 
 class OverSocketsTests(SynchronousTestCase):
     def test_it_steers_a_server_in_another_process(self) -> None:
-        with fakellm.running(control_token="secret") as llm:
+        with fakellm.running(control_token="secret", http=fronts.HTTP) as llm:
             self.assert_waits(llm)
             self.assert_follows(llm)
             with self.assertRaisesRegex(ControlError, "408 Request Timeout"):

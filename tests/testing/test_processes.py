@@ -18,6 +18,7 @@ import fakellm
 from fakellm.config import BadSetting
 from fakellm.testing import NotStarted
 from fakellm.testing.processes import ServerProcess, command_line, token_among
+from tests import fronts
 from tests.processes import FAKELLM, TIMEOUT, Process, environment, get, taken_port
 
 HOLDER = """
@@ -51,7 +52,9 @@ class ProcessTestCase(SynchronousTestCase):
 
 class RunningTests(ProcessTestCase):
     def test_it_serves_as_long_as_the_with_lasts(self) -> None:
-        with fakellm.running(answer="It is sunny.", model=["sunny-1", "sunny-2"]) as llm:  # noqa: SIM117
+        with fakellm.running(  # noqa: SIM117
+            answer="It is sunny.", model=["sunny-1", "sunny-2"], http=fronts.HTTP
+        ) as llm:
             with end_of(llm.pid) as ended:
                 with urllib.request.urlopen(f"{llm.openai_url}/models") as answer:  # noqa: S310
                     self.assertIn(b"sunny-2", answer.read())

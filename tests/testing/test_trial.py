@@ -11,12 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from fakellm import contains, hold
 from fakellm.testing import NotVerified, WithFakeLLM, WithFakeLLMInMemory
+from tests import fronts
 from tests.processes import TIMEOUT, environment
 from tests.testing.asking import asked
 
 
 class LiveTests(WithFakeLLM, TestCase):
-    fakellm_settings = {"answer": "It is sunny.", "model": ["sunny-1"]}
+    fakellm_settings = {"answer": "It is sunny.", "model": ["sunny-1"], "http": fronts.HTTP}
 
     async def ask(self, user: str, **fields: Any) -> Any:
         url = f"{self.llm.openai_url}/chat/completions"

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from fakellm.web import site
 from tests.dialects.openai.answering import chunks_of, reassembled
 from tests.dialects.openai.requests import anything, nearly_valid_requests, valid_requests
-from tests.fronts import FastFront
+from tests.fronts import FastFront, TwistedFront
 from tests.servers import CHAT, HELLO, Answer, LiveTestCase, MemoryTestCase, asking
 
 few = settings(deadline=None, derandomize=True, max_examples=100, database=None)
@@ -466,7 +466,7 @@ def chunked(*chunks: bytes) -> bytes:
     return HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(parts) + b"0\r\n\r\n"
 
 
-class WireTests(LiveTestCase):
+class WireTests(TwistedFront, LiveTestCase):
     """What HTTP clients cannot be made to send, over a socket."""
 
     timeout = 30

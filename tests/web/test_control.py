@@ -17,6 +17,7 @@ from fakellm import FakeLLM
 from fakellm.engine.clock import VirtualClock
 from fakellm.engine.gates import Gate
 from fakellm.web.control import safety
+from tests import fronts
 from tests.connections import connect, is_whole, split
 from tests.servers import CHAT, Answer, LiveTestCase, asking, chunks_of
 from tests.web.described import ControlTestCase
@@ -361,7 +362,7 @@ class SocketTests(LiveTestCase):
     """What memory has none of."""
 
     def start(self, **settings: Any) -> None:
-        self.server = FakeLLM(**{"port": 0, "grace": 0, **settings})
+        self.server = FakeLLM(**fronts.settings(**settings))
         self.server.startService()
         self.addCleanup(self.server.stopService)
         self.url = self.server.urls[0]

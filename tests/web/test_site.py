@@ -15,11 +15,11 @@ from fakellm.web.front.exchange import Exchange
 from fakellm.web.front.request import FrontRequest
 from fakellm.web.site import BoundedRequest, FakeSite
 from tests.connections import Connection, is_whole, request, split
-from tests.fronts import FastFront
+from tests.fronts import FastFront, TwistedFront
 from tests.test_connections import ConnectionTestCase
 
 
-class CircleTests(ConnectionTestCase):
+class CircleTests(TwistedFront, ConnectionTestCase):
     """Requests that have ended are gone without the garbage collector, which may come late."""
 
     kind: type[Any] = BoundedRequest
@@ -93,7 +93,7 @@ class FastRequestCircleTests(FastFront, CircleTests):
         self.patch(Api, "_found", lambda *_: None)
 
 
-class BodyTests(ConnectionTestCase):
+class BodyTests(TwistedFront, ConnectionTestCase):
     async def test_a_body_that_is_far_too_large_is_not_read_to_its_end(self) -> None:
         self.patch(site, "DRAINED_AT_MOST", 1000)
         connection = await self.connect(max_body=100)

@@ -69,6 +69,22 @@ class RequestsTests(FrontTestCase):
         self.assertEqual(self.transport.producerState, "producing")
         self.assertEqual(self.connection._buffer, b"")
 
+    def test_what_comes_all_the_same_is_kept(self) -> None:
+        """A transport may deliver what it has read already."""
+        self.handle = hold
+        self.send(GET, GET * 10, GET * 10)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.handle = lambda exchange: answer(exchange, b"x")
+        answer(self.asked[0], b"x")
+        self.assertEqual(len(self.bodies()), 21)
+
+    def test_one_that_has_left_is_not_read_from(self) -> None:
+        self.send(GET)
+        self.leave()
+        self.connection.resumeProducing()
+        self.send(GET)
+        self.assertEqual(len(self.asked), 1)
+
     def test_a_client_that_reads_no_answers_gets_no_further_ones(self) -> None:
         self.connection.pauseProducing()
         self.send(GET, GET)
@@ -81,6 +97,11 @@ class RequestsTests(FrontTestCase):
         self.assertEqual(len(self.asked), 2)
         self.send(b"\r\n" + GET)
         self.assertEqual(self.refused, [(400, "the first line is no request line of HTTP")])
+
+    def test_half_an_empty_line_is_none(self) -> None:
+        self.send(b"\r" + GET)
+        ((status, _),) = self.refused
+        self.assertEqual((status, self.asked, self.transport.end), (400, [], "closed"))
 
     def test_it_is_known_when_a_request_began(self) -> None:
         self.send(POST[:9])

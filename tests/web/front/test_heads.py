@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from fakellm.web.front.heads import Head, Heads
+from fakellm.web.front.heads import Head, Heads, _length
 from fakellm.web.front.limits import Limits
 from fakellm.web.front.refusal import Refusal
 
@@ -152,6 +152,18 @@ class FieldTests(HeadTestCase):
             with self.subTest(name):
                 self.assertEqual(self.refused(b"Host: h\r\n", fields)[0], 400)
                 self.assertEqual(self.refused(fields, b"Host: h\r\n")[0], 400)
+
+    def test_two_ends_are_refused_though_the_parser_let_them_pass(self) -> None:
+        """It is not the only one that looks."""
+        for lengths, codings in (
+            ([b"1"], [b"chunked"]),
+            ([b"1", b"1"], []),
+            ([b"x"], []),
+            ([b""], []),
+            ([], [b"chunked", b"chunked"]),
+        ):
+            refusal = self.assertRaises(Refusal, _length, codings, lengths, is_1_1=True)
+            self.assertEqual(refusal.status, 400)
 
     def test_HTTP_1_0_has_no_chunks(self) -> None:
         chunked = b"Transfer-Encoding: chunked\r\n"

@@ -131,6 +131,49 @@ class RequestTests(FrontTestCase):
         self.assertNoResult(waiting.requests[0].notifyFinish())
         self.assertRaises(RuntimeError, waiting.requests[0].finish)
 
+    def test_an_old_client_knows_the_end_by_that_of_the_connection(
+        self,
+    ) -> None:
+        for headers, has_length in (((), False), (((b"Content-Length", b"5"),), True)):
+            waiting = Waiting()
+            self.root.putChild(b"a", waiting)
+            self.connect()
+            self.send(b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            for name, value in headers:
+                waiting.requests[0].setHeader(name, value)
+            waiting.requests[0].write(b"hello")
+            waiting.requests[0].finish()
+            sent = self.transport.value()
+            self.assertTrue(sent.startswith(b"HTTP/1.0 200 OK\r\n"))
+            self.assertTrue(sent.endswith(b"\r\n\r\nhello"))
+            self.assertEqual(b"Content-Length: 5\r\n" in sent, has_length)
+            self.assertEqual(self.transport.end, "closed")  # HTTP/1.0 is never kept
+
+    def test_a_producer_is_told_what_the_client_does(self) -> None:
+        waiting = Waiting()
+        self.root.putChild(b"a", waiting)
+        told: list[str] = []
+
+        class Producer:
+            def pauseProducing(self) -> None:
+                told.append("paused")
+
+            def resumeProducing(self) -> None:
+                told.append("resumed")
+
+        self.send(GET)
+        request = waiting.requests[0]
+        request.registerProducer(Producer(), True)
+        self.connection.pauseProducing()
+        self.connection.resumeProducing()
+        request.unregisterProducer()
+        self.connection.pauseProducing()
+        self.connection.resumeProducing()
+        self.assertEqual(told, ["paused", "resumed"])
+        request.finish()
+        self.assertTrue(self.transport.value().endswith(b"\r\n0\r\n\r\n"))
+        self.assertEqual(self.transport.end, "")
+
     def test_one_can_break_the_connection_off_or_close_it(self) -> None:
         for method, end in (("abortConnection", "reset"), ("loseConnection", "closed")):
             waiting = Waiting()

@@ -74,6 +74,17 @@ class SeeingOffTests(TestCase):
         self.sock.close()
         await self.turn(lambda: not self.connections)
 
+    async def test_one_that_asked_too_far_ahead_gets_its_answer_and_the_end(self) -> None:
+        """It is not read from while it is answered, but has to be to be seen off."""
+        asked: list[Exchange] = []
+        self.answer = asked.append  # type: ignore[method-assign]
+        self.sock.sendall(CLOSING + b"x" * (4 * LIMITS.ahead))
+        await self.turn(lambda: asked and self.connections[0]._is_paused)
+        SeeingOffTests.answer(self, asked[0])
+        self.assertTrue((await deferToThread(self.read)).endswith(b"xxxxx"))
+        self.sock.close()
+        await self.turn(lambda: not self.connections)
+
     async def test_one_that_does_not_close_its_side_is_closed_after_a_while(self) -> None:
         self.sock.sendall(CLOSING)
         self.assertTrue((await deferToThread(self.read)).endswith(b"xxxxx"))
