@@ -55,6 +55,7 @@ class FrontConnection(Protocol):
         self._arrived = 0.0
         self._body_began = 0.0
         self._has_begun = False  # the next head has
+        self._is_waiting = False  # to deal with what came, at the turn's end
         self._may_be_blank = True  # an empty line may come before the next request line
         self._is_over = False  # nothing more is answered
         self._is_clogged = False  # the client does not read
@@ -92,8 +93,11 @@ class FrontConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802 -- Twisted's name
         """See `Protocol`."""
+        if self._is_waiting:  # what came before the end is asked all the same
+            self.deal()
         self.is_connected = False
         self._is_over = True
+        self._held = None
         self.due = NEVER
         self._front.overdue.forget(self)
         self._buffer = b""
@@ -114,7 +118,29 @@ class FrontConnection(Protocol):
             if len(data) > self._limits.ahead:
                 self._pause()
             return
-        self._go_on(data)
+        if self._is_waiting:
+            self._buffer = data
+            return
+        if not self._has_begun and self._body is None:
+            self._arrived = self._front.seconds()
+        if self._socket is None:
+            self._go_on(data)
+            return
+        self._buffer = data
+        self._is_waiting = True
+        self._front.turns.add(self)
+
+    def deal(self) -> None:
+        """See `Dealing`."""
+        self._is_waiting = False
+        data, self._buffer = self._buffer, b""
+        if data and not self._is_over:
+            self._deal(data)
+
+    def release(self) -> None:
+        """See `Dealing`."""
+        self.deliver()
+        self._held = None
 
     def pauseProducing(self) -> None:  # noqa: N802 -- IPushProducer's name
         """The client does not read."""
@@ -137,6 +163,8 @@ class FrontConnection(Protocol):
 
     def overdue(self) -> None:
         """See `Watched`."""
+        if self._is_waiting:
+            return
         self.due = NEVER
         if self._is_over:
             self._see_off_further()
@@ -248,6 +276,13 @@ class FrontConnection(Protocol):
 
     def _go_on(self, data: bytes) -> None:
         """Deal with what came, and send what that gives in one piece."""
+        try:
+            self._deal(data)
+        finally:
+            self.release()
+
+    def _deal(self, data: bytes) -> None:
+        """Deal with what came, and hold back what is to be sent."""
         self._depth += 1
         self._held = []
         try:
@@ -258,8 +293,6 @@ class FrontConnection(Protocol):
             self.break_off()
         finally:
             self._depth -= 1
-            self.deliver()
-            self._held = None
 
     def _advance(self, data: bytes) -> None:
         while not self._is_over:
@@ -288,8 +321,6 @@ class FrontConnection(Protocol):
                 self._wait_for_head(data)
                 return
             end += 4
-            if not self._has_begun:
-                self._arrived = self._front.seconds()
             head = self._front.heads.read(data[:end])
             data = self._begin(head, data, end)
 
@@ -319,7 +350,6 @@ class FrontConnection(Protocol):
     def _wait_for_head(self, data: bytes) -> None:
         if not self._has_begun:
             self._has_begun = True
-            self._arrived = self._front.seconds()
             self.due = self._front.overdue.seconds() + self._limits.head_seconds
         self._buffer = data
 
@@ -356,6 +386,7 @@ class FrontConnection(Protocol):
             self._wire.resumeProducing()
         data, self._buffer = self._buffer, b""
         if data:
+            self._arrived = self._front.seconds()
             self._go_on(data)
 
     def _pause(self) -> None:
@@ -368,7 +399,7 @@ class FrontConnection(Protocol):
         self._is_over = True
         self._buffer = b""
         self.deliver()
-        if self._socket is None:
+        if self._socket is None or not self._socket.connected:
             self._let_go()
             return
         if self._is_paused:

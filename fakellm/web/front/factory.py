@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from fakellm.engine.overdue import Overdue
+from fakellm.engine.turns import Turns
 from fakellm.web.front.answer import Dates
 from fakellm.web.front.connection import FrontConnection
 from fakellm.web.front.exchange import Exchange
@@ -61,6 +62,7 @@ class Front(Factory):
         self.heads = Heads(limits)
         self.dates = Dates()
         self.overdue = Overdue(reactor)
+        self.turns = Turns(reactor)
         self.seconds = site.seconds
         self._verbose = site.verbose
 

@@ -9,6 +9,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 
+from fakellm.engine.turns import Turns
 from fakellm.web.front.exchange import Exchange
 from fakellm.web.front.factory import Front
 from fakellm.web.front.limits import Limits
@@ -28,6 +29,7 @@ class SeeingOffTests(TestCase):
         self.size = 5
         site = FakeSite(Resource(), reactor=self.clock, max_body=9, seconds=self.clock.seconds)
         self.front = Front(site, self, reactor=self.clock, limits=LIMITS)
+        self.front.turns = Turns(reactor)  # only the limits are on a clock of the test's
         port = reactor.listenTCP(0, self.front, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.sock = socket.socket()
@@ -77,7 +79,7 @@ class SeeingOffTests(TestCase):
     async def test_one_that_asked_too_far_ahead_gets_its_answer_and_the_end(self) -> None:
         """It is not read from while it is answered, but has to be to be seen off."""
         asked: list[Exchange] = []
-        self.answer = asked.append  # type: ignore[method-assign]
+        self.answer = asked.append  # type: ignore[assignment,method-assign]
         self.sock.sendall(CLOSING + b"x" * (4 * LIMITS.ahead))
         await self.turn(lambda: asked and self.connections[0]._is_paused)
         SeeingOffTests.answer(self, asked[0])
