@@ -14,13 +14,26 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
 from benchmarks.answers import WrongAnswer
 from benchmarks.measures import Rate, Start, json_rate, one_at_a_time, start, stream_rate
-from benchmarks.peer_servers import AIMOCK, FAST, HELLO, NODE, TWISTED, Server, installed, long
+from benchmarks.peer_servers import (
+    AIMOCK,
+    FAST,
+    HELLO,
+    NODE,
+    TWISTED,
+    Said,
+    Server,
+    installed,
+    long,
+)
 from benchmarks.server_process import Process
 
 _EVENTS = 200
@@ -28,7 +41,9 @@ _WARM_SECONDS = 1.0
 _LATENCY_REQUESTS = 2000
 _BUSY = 0.9
 """The share of a processor's time above which the client may have been the bottleneck."""
-RATES = ("JSON answers", "streams of hello world", f"events of {_EVENTS}-token streams")
+_JSON, _STREAMS = "JSON answers", "streams of hello world"
+_EVENTS_OF = f"events of {_EVENTS}-token streams"
+RATES = (_JSON, _STREAMS, _EVENTS_OF)
 _LATENCY, _LISTENS, _ANSWERS, _MEMORY = "latency", "start", "first answer", "memory"
 
 
@@ -50,7 +65,7 @@ class Bar(NamedTuple):
 
 BARS = (
     *(Bar(case, 3.0, AIMOCK) for case in RATES),
-    Bar(RATES[0], 0.6, NODE),
+    Bar(_JSON, 0.6, NODE),
     *(Bar(case, 1.0, TWISTED) for case in RATES),
     Bar(_LATENCY, most=0.5e-3),
     Bar(_LISTENS, most=0.6),
@@ -78,9 +93,10 @@ class Figures:
         """A rate of a round."""
         self.rates.setdefault((case, server), []).append(rate)
 
-    def add_start(self, server: str, found: Start) -> None:
-        """A start of a round."""
-        for figure, value in zip((_LISTENS, _ANSWERS, _MEMORY), found, strict=True):
+    def add_alone(self, server: str, latency: float, found: Start) -> None:
+        """The latency and the start of a round."""
+        named = zip((_LATENCY, _LISTENS, _ANSWERS, _MEMORY), (latency, *found), strict=True)
+        for figure, value in named:
             self.alone.setdefault((figure, server), []).append(value)
 
     def ratio(self, case: str, peer: str, column: int = 0) -> float | None:
@@ -95,9 +111,7 @@ class Figures:
         lines: list[Line] = [
             ("case", "server", "a second", "from", "to", "a CPU second", "client busy")
         ]
-        for (case, server), rates in sorted(
-            self.rates.items(), key=lambda item: RATES.index(item[0][0])
-        ):
+        for (case, server), rates in self.rates.items():
             seconds = [rate.each_second for rate in rates]
             busy = median(rate.client for rate in rates)
             figures = (median(seconds), min(seconds), max(seconds))
@@ -186,53 +200,66 @@ class Comparison:
         self._cores = set(cores[1:]) or set(cores)
 
     def run(self) -> None:
-        """Measure all of it."""
+        """Measure all of it, so that what is compared is measured one right after the other."""
+        many = long(_EVENTS)
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, self._cores)
         try:
             for number in range(self.args.rounds):
+                _say(f"round {number + 1} of {self.args.rounds}\n")
+                for case, said in zip(RATES, (HELLO, HELLO, many), strict=True):
+                    for server in self.servers:
+                        self._try(case, server, partial(self._rate, case, server, said))
                 for server in self.servers:
-                    _say(f"round {number + 1} of {self.args.rounds}: {server.name}\n")
-                    self._round(server)
+                    self._try("one at a time", server, partial(self._alone, server))
         finally:
             os.sched_setaffinity(0, before)
 
-    def _round(self, server: Server) -> None:
-        many = long(_EVENTS)
-        pieces, pieces_of_many = server.pieces(HELLO), server.pieces(many)
-
-        def by_json(process: Process, seconds: float) -> Rate:
-            return json_rate(process, HELLO, seconds, with_wrk=self.with_wrk)
-
-        def by_stream(process: Process, seconds: float) -> Rate:
-            return stream_rate(process, HELLO, pieces, seconds)
-
-        def by_event(process: Process, seconds: float) -> Rate:
-            return stream_rate(process, many, pieces_of_many, seconds, events=True)
-
-        cases: list[tuple[str, Callable[[Process, float], Rate]]] = list(
-            zip(RATES, (by_json, by_stream, by_event), strict=True)
-        )
-        for case, rate in cases:
-            said = many if rate is by_event else HELLO
-            try:
-                with server.started(said, self._core) as process:
-                    rate(process, self.args.warm)
-                    measured = rate(process, self.args.seconds)
-            except WrongAnswer as error:
-                self.wrong.append(f"{case}, {server.name}: {error}")
-            else:
-                self.figures.add_rate(case, server.name, measured)
+    def _try(self, case: str, server: Server, measure: Callable[[], None]) -> None:
         try:
-            with server.started(HELLO, self._core) as process:
-                one_at_a_time(process, HELLO, max(self.args.requests // 10, 1))
-                latency = one_at_a_time(process, HELLO, self.args.requests)[0]
-            found = start(server, HELLO, self._core)
-        except WrongAnswer as error:
-            self.wrong.append(f"one at a time, {server.name}: {error}")
-        else:
-            self.figures.alone.setdefault((_LATENCY, server.name), []).append(latency)
-            self.figures.add_start(server.name, found)
+            measure()
+        except (WrongAnswer, OSError) as error:
+            self.wrong.append(f"{case}, {server.name}: {error}")
+
+    def _rate(self, case: str, server: Server, said: Said) -> None:
+        def rate(process: Process, seconds: float) -> Rate:
+            if case == _JSON:
+                return json_rate(process, said, seconds, with_wrk=self.with_wrk)
+            pieces = server.pieces(said)
+            return stream_rate(process, said, pieces, seconds, events=case == _EVENTS_OF)
+
+        with server.started(said, self._core) as process:
+            rate(process, self.args.warm)
+            measured = rate(process, self.args.seconds)
+        self.figures.add_rate(case, server.name, measured)
+
+    def _alone(self, server: Server) -> None:
+        with server.started(HELLO, self._core) as process:
+            one_at_a_time(process, HELLO, max(self.args.requests // 10, 1))
+            latency = one_at_a_time(process, HELLO, self.args.requests)[0]
+        found = start(server, HELLO, self._core)
+        self.figures.add_alone(server.name, latency, found)
+
+
+@contextmanager
+def bytecode_kept() -> Iterator[None]:
+    """Let Python keep the bytecode of modules, as it does of what is installed.
+
+    Where it is told not to, each start would measure the compiler. It is kept aside, and thrown
+    away at the end.
+    """
+    if not sys.dont_write_bytecode:
+        yield
+        return
+    told = os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PYTHONPYCACHEPREFIX"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["PYTHONPYCACHEPREFIX"]
+            if told is not None:
+                os.environ["PYTHONDONTWRITEBYTECODE"] = told
 
 
 def _say(text: str) -> None:
@@ -274,7 +301,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     comparison = Comparison(args, servers)
     if not comparison.with_wrk:
         _say("wrk is not used: JSON is asked for by our own client\n")
-    comparison.run()
+    with bytecode_kept():
+        comparison.run()
     table = markdown_table if args.markdown else text_table
     figures = comparison.figures
     bars = figures.bar_lines()
