@@ -199,14 +199,18 @@ class Comparison:
         self._core = cores[0] if len(cores) > 1 else None
         self._cores = set(cores[1:]) or set(cores)
 
-    def run(self) -> None:
-        """Measure all of it, so that what is compared is measured one right after the other."""
+    def run(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Measure all of it, so that what is compared is measured one right after the other.
+
+        Args:
+            tell: is told how far it is.
+        """
         many = long(_EVENTS)
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, self._cores)
         try:
             for number in range(self.args.rounds):
-                _say(f"round {number + 1} of {self.args.rounds}\n")
+                tell(f"round {number + 1} of {self.args.rounds}\n")
                 for case, said in zip(RATES, (HELLO, HELLO, many), strict=True):
                     for server in self.servers:
                         self._try(case, server, partial(self._rate, case, server, said))
@@ -302,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not comparison.with_wrk:
         _say("wrk is not used: JSON is asked for by our own client\n")
     with bytecode_kept():
-        comparison.run()
+        comparison.run(_say)
     table = markdown_table if args.markdown else text_table
     figures = comparison.figures
     bars = figures.bar_lines()

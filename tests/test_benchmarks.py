@@ -1,12 +1,14 @@
 """The benchmarks still run, and let no wrong answer pass."""
 
+import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import fuzz_fronts
+from benchmarks import fuzz_fronts, peers, profile, streams
 from benchmarks.answers import WrongAnswer, arrivals, check_whole, varied, words
 from benchmarks.load import Answer, Lag, is_whole
 from benchmarks.measures import Rate, Start, json_rate
@@ -24,10 +26,10 @@ from benchmarks.peer_servers import (
     installed,
     long,
 )
-from benchmarks.peers import RATES, Comparison, Figures, markdown_table, parser, text_table
+from benchmarks.peers import RATES, Comparison, Figures, markdown_table, text_table
 from benchmarks.profile import own_samples
 from benchmarks.streams import Row, quantile, table
-from tests.processes import run
+from tests.processes import ROOT, run
 from tests.servers import MemoryTestCase
 
 PEERS = (sys.executable, "-m", "benchmarks.peers")
@@ -172,7 +174,7 @@ class PeersTests(SynchronousTestCase):
             def options(self, said: Said) -> list[str]:
                 return super().options(said._replace(text="good bye"))
 
-        args = parser().parse_args(["--rounds=1", "--warm=0.1", "--seconds=0.1", "--no-wrk"])
+        args = peers.parser().parse_args(["--rounds=1", "--warm=0.1", "--seconds=0.1", "--no-wrk"])
         comparison = Comparison(args, [Wrong("fast")])
         comparison.run()
         self.assertEqual(len(comparison.wrong), 4)
@@ -212,6 +214,19 @@ class ProfileTests(SynchronousTestCase):
     def test_samples(self) -> None:
         """A sample counts for the function that was at work."""
         self.assertEqual(own_samples("a;b 3\na;c 1\nb 2\n"), {"b": 5, "c": 1})
+
+
+class PageTests(SynchronousTestCase):
+    """The page on performance."""
+
+    def test_its_commands_are_understood(self) -> None:
+        page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+        found = re.findall(r"python -m benchmarks\.(\w+)([^`\n]*)", page)
+        parsers = {"peers": peers.parser, "profile": profile.parser, "streams": streams.parser}
+        self.assertEqual({name for name, _ in found}, {*parsers, "matching"})
+        for name, options in found:
+            if name in parsers:
+                parsers[name]().parse_args(shlex.split(options))
 
 
 class WholeTests(SynchronousTestCase):
