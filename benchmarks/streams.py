@@ -174,7 +174,8 @@ class Bench:
         """Streams at 20 tokens a second."""
         ttft, itl = 200 * _MS, 50 * _MS
         case = f"paced {streams}{' at once' if self.args.burst else ''}"
-        spread = 0.0 if self.args.burst else streams / self.args.rate
+        half = (ttft + itl * tokens) / 2  # so that all are open at one time
+        spread = 0.0 if self.args.burst else min(streams / self.args.rate, half)
         with self.server(ttft, itl) as server:
             starts = self.starts(server, streams, tokens, spread)
             lasts = spread + ttft + itl * tokens + _GRACE
@@ -347,7 +348,12 @@ def parser() -> argparse.ArgumentParser:
     add("--streams", type=int, help="so many instead of the case's own numbers")
     add("--tokens", type=int, help="of an answer (paced: 200, decode: 100)")
     add("--seconds", type=float, help="of asking anew (decode: 5), of waiting (idle: 10)")
-    add("--rate", type=float, default=250, help="paced: so many streams begin in a second (250)")
+    add(
+        "--rate",
+        type=float,
+        default=250,
+        help="paced: so many streams begin in a second (250, or more if all would not be open at once)",
+    )
     add("--burst", action="store_true", help="begin all streams at once, not one after the other")
     add("--tiny", action="store_true", help="small numbers, to see that it still runs")
     add("--strict", action="store_true", help="fail if a figure misses its bar")
