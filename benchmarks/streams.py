@@ -352,7 +352,7 @@ def parser() -> argparse.ArgumentParser:
         "--rate",
         type=float,
         default=250,
-        help="paced: so many streams begin in a second (250, or more if all would not be open at once)",
+        help="paced: so many streams begin in a second (250, or so many that all are open at once)",
     )
     add("--burst", action="store_true", help="begin all streams at once, not one after the other")
     add("--tiny", action="store_true", help="small numbers, to see that it still runs")
