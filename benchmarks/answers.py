@@ -1,16 +1,19 @@
-"""Streamed answers as a client got them: checked whole, with the time each token arrived.
+"""Answers as a client got them: checked whole, and of streams the time each token arrived.
 
 Done when the run is over, so that it costs the run nothing. It must never let a wrong answer pass.
 """
 
 from bisect import bisect_left
-from itertools import accumulate, cycle, islice
+from collections.abc import Callable
+from itertools import accumulate, count, cycle, islice
 from typing import Any
 
 import msgspec
 
 from benchmarks.load import Answer
 
+_MARK = "#########"
+"""As long as the number that comes in its place."""
 _WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india")
 
 
@@ -37,6 +40,20 @@ class Chunk(msgspec.Struct):
     choices: list[Choice]
 
 
+class Completion(msgspec.Struct):
+    """An answer that is no stream, as far as it is looked at."""
+
+    choices: list["WholeChoice"]
+
+
+class WholeChoice(msgspec.Struct):
+    """Its choice."""
+
+    message: Delta
+    finish_reason: str
+
+
+_decode_whole = msgspec.json.Decoder(Completion).decode
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
@@ -99,6 +116,26 @@ def arrivals(answer: Answer, tokens: int, text: str | None) -> list[float]:
     return times
 
 
+def check_whole(answer: Answer, text: str) -> None:
+    """See that an answer that is no stream is there in full, and says ``text``.
+
+    Raises:
+        WrongAnswer: it is not.
+    """
+    raw = b"".join(answer.pieces)
+    head, _, body = raw.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200") or not answer.ended:
+        raise WrongAnswer(f"not a whole answer: {raw[:300]!r}")
+    if b"transfer-encoding: chunked" in head.lower():
+        body = bytes(_body(raw, len(head) + 4)[0])
+    try:
+        (choice,) = _decode_whole(body).choices
+    except (msgspec.DecodeError, ValueError) as error:
+        raise WrongAnswer(f"not a completion ({error}): {body[:300]!r}") from None
+    if (choice.message.content, choice.finish_reason) != (text, "stop"):
+        raise WrongAnswer(f"another answer: {body[:300]!r}")
+
+
 def _behind_trailers(raw: bytes, at: int) -> int:
     """Where the fields end that may come behind the last chunk."""
     while not raw.startswith(b"\r\n", at):
@@ -136,11 +173,13 @@ def _body(raw: bytes, at: int) -> tuple[bytearray, list[int], list[int]]:
     return body, begins, places
 
 
-def request(message: str, host: str, headers: dict[str, str]) -> bytes:
-    """A request for a streamed answer to ``message``."""
+def request(
+    message: str, host: str, headers: dict[str, str] | None = None, *, stream: bool = True
+) -> bytes:
+    """A request for an answer to ``message``, streamed or not."""
     asked: dict[str, Any] = {
         "model": "benchmark",
-        "stream": True,
+        "stream": stream,
         "messages": [{"role": "user", "content": message}],
     }
     body = msgspec.json.encode(asked)
@@ -149,6 +188,15 @@ def request(message: str, host: str, headers: dict[str, str]) -> bytes:
         f"Host: {host}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
-        *(f"{name}: {value}" for name, value in headers.items()),
+        *(f"{name}: {value}" for name, value in (headers or {}).items()),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def varied(host: str, *, stream: bool) -> Callable[[], bytes]:
+    """What makes requests of which no two are alike, at the least cost."""
+    before, after = request(f"Question {_MARK}: is anybody there?", host, stream=stream).split(
+        _MARK.encode()
+    )
+    numbers = count(1)
+    return lambda: b"%b%09d%b" % (before, next(numbers), after)

@@ -16,6 +16,7 @@ from time import perf_counter, process_time
 _END = re.compile(rb"\r\n0\r\n(?:[!-~]+: [^\r\n]*\r\n)*\r\n\Z")
 """The last chunk, and the fields that may come behind it."""
 
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _END_AT_MOST = 200
 _RECV = 1 << 16
 _PORTS_OF_AN_ADDRESS = 20_000
@@ -85,6 +86,8 @@ def drive(
     *,
     lasts: float,
     again_for: float = 0.0,
+    again: Callable[[], bytes] | None = None,
+    whole: bool = False,
     ticks: Sequence[tuple[float, Callable[[], None]]] = (),
 ) -> tuple[list[Answer], Lag]:
     """Ask, and gather what comes.
@@ -94,7 +97,10 @@ def drive(
         starts: when each stream connects and asks, in seconds from now, in order, and what makes
             its request, handed how long after the beginning that is.
         lasts: seconds after which it is given up.
-        again_for: in the first so many seconds each stream asks anew when its answer has come.
+        again_for: in the first so many seconds each stream asks anew when its answer has come, on
+            the same connection.
+        again: makes each request after the first; without it they are all like the first.
+        whole: the answers are no streams, and their length may be in the head.
         ticks: what else to call, and when, in order.
 
     Returns:
@@ -102,7 +108,7 @@ def drive(
     """
     gc.collect()
     gc.disable()
-    load = _Load(address, lasts, again_for)
+    load = _Load(address, lasts, again_for, again, whole=whole)
     try:
         return load.run(starts, list(ticks))
     finally:
@@ -110,11 +116,32 @@ def drive(
         load.close()
 
 
+def is_whole(raw: bytes) -> bool:
+    """Whether a response is all there, by the length in its head or by its last chunk."""
+    head = raw.find(b"\r\n\r\n")
+    if head < 0:
+        return False
+    found = _LENGTH.search(raw, 0, head + 2)
+    if found is not None:
+        return len(raw) >= head + 4 + int(found[1])
+    return bool(_END.search(raw, max(head + 2, len(raw) - _END_AT_MOST)))
+
+
 class _Load:
-    def __init__(self, address: tuple[str, int], lasts: float, again_for: float) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        lasts: float,
+        again_for: float,
+        again: Callable[[], bytes] | None,
+        *,
+        whole: bool,
+    ) -> None:
         self._address = address
         self._lasts = lasts
         self._again_for = again_for
+        self._again = again
+        self._whole = whole
         self._epoll = select.epoll()
         self._streams: dict[int, _Stream] = {}
         self._answers: list[Answer] = []
@@ -193,7 +220,9 @@ class _Load:
             data = b""
         answer.times.append(perf_counter())
         answer.pieces.append(data)
-        if len(data) < _END_AT_MOST:
+        if self._whole:
+            ends = is_whole(data if len(answer.pieces) == 1 else b"".join(answer.pieces))
+        elif len(data) < _END_AT_MOST:
             stream.tail = (stream.tail + data)[-_END_AT_MOST:]
             ends = stream.tail.endswith(b"\r\n\r\n") and bool(_END.search(stream.tail))
         else:
@@ -202,6 +231,8 @@ class _Load:
         if ends:
             answer.ended = True
             if answer.times[-1] < self._again_until:
+                if self._again is not None:
+                    stream.request = self._again()
                 self._ask(stream)
                 return
         elif data and (len(answer.pieces) > 1 or data.startswith(b"HTTP/1.1 200")):

@@ -1,18 +1,41 @@
 """The benchmarks still run, and let no wrong answer pass."""
 
 import re
+import shlex
+import shutil
 import socket
 import sys
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import endurance, fuzz_fronts
-from benchmarks.answers import WrongAnswer, arrivals, words
-from benchmarks.load import Answer, Lag
+from benchmarks import endurance, fuzz_fronts, peers, profile, streams
+from benchmarks.answers import WrongAnswer, arrivals, check_whole, varied, words
+from benchmarks.load import Answer, Lag, is_whole
+from benchmarks.measures import Rate, Start, json_rate
+from benchmarks.peer_servers import (
+    AIMOCK,
+    FAST,
+    HELLO,
+    NODE,
+    RULES,
+    TWISTED,
+    Aimock,
+    BareNode,
+    Fakellm,
+    Said,
+    installed,
+    long,
+)
+from benchmarks.peers import RATES, Comparison, Figures, markdown_table, text_table
+from benchmarks.profile import own_samples
 from benchmarks.streams import Row, quantile, table
-from tests.processes import run
+from tests.processes import ROOT, run
+from tests.servers import MemoryTestCase
 
 ENDURANCE = (sys.executable, "-m", "benchmarks.endurance")
+PEERS = (sys.executable, "-m", "benchmarks.peers")
+PROFILE = (sys.executable, "-m", "benchmarks.profile")
 STREAMS = (sys.executable, "-m", "benchmarks.streams")
 _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -172,6 +195,190 @@ class EnduranceTests(SynchronousTestCase):
             ],
         )
         self.assertNotIn("after 300", endurance.report(samples[:2], 0, 0, 300))
+
+
+class PeersTests(SynchronousTestCase):
+    """The comparison of servers."""
+
+    def test_tiny(self) -> None:
+        """A small version of all cases, of each server that there is: all answers are right."""
+        tiny = ("--rounds=1", "--seconds=0.1", "--warm=0.1", "--requests=20", "--no-wrk")
+        ended = run([*PEERS, *tiny])
+        self.assertEqual((ended.status, "WRONG" in ended.err), (0, False), ended.err)
+        servers = [FAST, TWISTED]
+        for peer, command in (AIMOCK, "llmock"), (NODE, "node"):
+            if shutil.which(command):
+                servers.append(peer)
+            else:
+                self.assertIn(f"{peer} is left out: there is no {command} on the path", ended.err)
+        for server in servers:
+            for case in RATES:
+                self.assertRegex(ended.out, rf"(?m)^{case} +{server}  +[\d,]+  +[\d,]+ ")
+            for figure in (
+                "latency +{} +[0-9.]+ ms",
+                "start +{} +[0-9.]+ s",
+                "memory +{} +[0-9.]+ MB",
+            ):
+                self.assertRegex(ended.out, f"(?m)^{figure.format(server)} ")
+        self.assertRegex(ended.out, rf"(?m)^JSON answers / {TWISTED} +>= 1.0 x +[0-9.]+ x ")
+
+    def test_by_wrk(self) -> None:
+        """wrk's answers are counted, and are as long as one that was looked at."""
+        if shutil.which("wrk") is None:
+            self.skipTest("wrk is not installed")
+        with Fakellm("fast").started(HELLO, None) as process:
+            rate = json_rate(process, HELLO, 1.0, with_wrk=True)
+        self.assertGreater(rate.each_second, 10)
+        with Fakellm("fast").started(long(10), None) as process:
+            self.assertRaises(WrongAnswer, json_rate, process, HELLO, 1.0, with_wrk=True)
+
+    def test_a_peer_that_is_not_there(self) -> None:
+        """Is named, and left out."""
+        servers, missing = installed("/nowhere/llmock")
+        self.assertNotIn(AIMOCK, [server.name for server in servers])
+        self.assertIn("aimock is left out: there is no /nowhere/llmock", missing)
+
+    def test_all_cut_alike(self) -> None:
+        """Of the long text each server makes as many events."""
+        said = long(25)
+        self.assertEqual(said.text, "A1B2C3D4E5A1B2C3D4E5A1B2C")
+        self.assertEqual(Fakellm("fast").pieces(said), 25)
+        self.assertEqual(Aimock(Path("llmock")).pieces(said), 25)
+        self.assertEqual(
+            [Aimock(Path("llmock")).pieces(HELLO), Fakellm("fast").pieces(HELLO)], [1, 2]
+        )
+        if node := shutil.which("node"):
+            self.assertEqual([BareNode(node).pieces(said), BareNode(node).pieces(HELLO)], [25, 2])
+
+    def test_bars(self) -> None:
+        """A round's ratio is of what was measured in it; the table says what is missed."""
+        figures = Figures()
+        for ours, theirs in (40, 10), (60, 10), (20, 10):
+            figures.add_rate(RATES[0], FAST, Rate(ours, 2 * ours, 0.5))
+            figures.add_rate(RATES[0], AIMOCK, Rate(theirs, theirs, 0.5))
+            figures.add_rate(RATES[0], NODE, Rate(100, 100, 0.95))
+        figures.add_alone(FAST, 0.0004, Start(0.9, 1.0, 70_000_000))
+        head, *bars = figures.bar_lines()
+        self.assertEqual(head, ("bar", "asked", "measured", "by CPU time", "verdict"))
+        self.assertEqual(
+            bars,
+            [
+                ("JSON answers / aimock", ">= 3.0 x", "4.00 x", "8.00 x", "met"),
+                ("JSON answers / bare Node", ">= 0.6 x", "0.40 x", "0.80 x", "missed by 33%"),
+                ("latency", "<= 0.500 ms", "0.400 ms", "", "met"),
+                ("start", "<= 0.60 s", "0.90 s", "", "missed by 50%"),
+                ("memory", "<= 80.0 MB", "70.0 MB", "", "met"),
+            ],
+        )
+        self.assertEqual(
+            figures.rate_lines()[-1],
+            ("JSON answers", NODE, "100", "100", "100", "100", "95% (bottleneck?)"),
+        )
+
+    def test_wrong_answers(self) -> None:
+        """A server that says something else is told of, and has no figures."""
+
+        class Wrong(Fakellm):
+            def options(self, said: Said) -> list[str]:
+                return super().options(said._replace(text="good bye"))
+
+        args = peers.parser().parse_args(["--rounds=1", "--warm=0.1", "--seconds=0.1", "--no-wrk"])
+        comparison = Comparison(args, [Wrong("fast")])
+        comparison.run()
+        self.assertEqual(len(comparison.wrong), 4)
+        self.assertRegex(comparison.wrong[0], "^JSON answers, fakellm: another answer: .*good bye")
+        self.assertRegex(comparison.wrong[1], "^streams of .*, fakellm: the text is another: 'good")
+        self.assertEqual((comparison.figures.rates, comparison.figures.alone), ({}, {}))
+
+    def test_tables(self) -> None:
+        """For a terminal, and for a page."""
+        lines = [("a", "b"), ("long", "c")]
+        self.assertEqual(text_table(lines), "a     b\nlong  c\n")
+        self.assertEqual(markdown_table(lines), "| a | b |\n| --- | --- |\n| long | c |\n")
+
+
+class RulesTests(MemoryTestCase):
+    """The rules that the server is measured with."""
+
+    def test_none_matches(self) -> None:
+        """There are ten, all are tried, and the server's answer is said."""
+        self.serve(scenario=[str(RULES)])
+        self.assertEqual(RULES.read_text("utf-8").count("- when:"), 10)
+        said = self.ask(messages=[{"role": "user", "content": "Question 1: is anybody there?"}])
+        self.assertEqual(said.json["choices"][0]["message"]["content"], "hello world")
+
+
+class ProfileTests(SynchronousTestCase):
+    """The profile."""
+
+    def test_tiny(self) -> None:
+        """The functions that took most are told, without those of the start."""
+        ended = run([*PROFILE, "stream", "--seconds=0.2", "--top=10"])
+        self.assertEqual((ended.status, ended.err), (0, ""))
+        self.assertRegex(ended.out, r"^[\d,]+ answers, under cProfile\n")
+        self.assertRegex(ended.out, r"Ordered by: internal time\n +List reduced from \d+ to 10 ")
+        self.assertNotIn("marshal.loads", ended.out)
+
+    def test_samples(self) -> None:
+        """A sample counts for the function that was at work."""
+        self.assertEqual(own_samples("a;b 3\na;c 1\nb 2\n"), {"b": 5, "c": 1})
+
+
+class PageTests(SynchronousTestCase):
+    """The page on performance."""
+
+    def test_its_commands_are_understood(self) -> None:
+        page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+        found = re.findall(r"python -m benchmarks\.(\w+)([^`\n]*)", page)
+        parsers = {"peers": peers.parser, "profile": profile.parser, "streams": streams.parser}
+        self.assertEqual({name for name, _ in found}, {*parsers, "matching"})
+        for name, options in found:
+            if name in parsers:
+                parsers[name]().parse_args(shlex.split(options))
+
+
+class WholeTests(SynchronousTestCase):
+    """What is looked at in an answer that is no stream, and in requests."""
+
+    BODY = b'{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}'
+
+    def response(self, body: bytes = BODY, status: str = "200 OK") -> bytes:
+        return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def ended(self, *pieces: bytes) -> Answer:
+        made = answer(*pieces)
+        made.ended = is_whole(b"".join(pieces))
+        return made
+
+    def test_right(self) -> None:
+        whole = self.response()
+        check_whole(self.ended(whole), "hi")
+        check_whole(self.ended(whole[:9], whole[9:]), "hi")
+        chunk = b"%x\r\n%b\r\n" % (len(self.BODY), self.BODY)
+        check_whole(self.ended(_HEAD, chunk, LAST), "hi")
+
+    def test_wrong(self) -> None:
+        whole = self.response()
+        for pieces in (
+            (whole[:-1],),
+            (whole[:20],),
+            (_HEAD + b"5\r\nhello\r\n",),
+            (self.response(b"{}"),),
+            (self.response(status="500 Oh"),),
+            (self.response(self.BODY.replace(b"hi", b"ho")),),
+            (self.response(self.BODY.replace(b"stop", b"length")),),
+        ):
+            self.assertRaises(WrongAnswer, check_whole, self.ended(*pieces), "hi")
+
+    def test_no_two_requests_are_alike(self) -> None:
+        ask = varied("h", stream=False)
+        made = [ask() for _ in range(20)]
+        self.assertEqual(len({*made}), 20)
+        self.assertEqual(len({len(each) for each in made}), 1)
+        for number, each in enumerate(made, 1):
+            head, _, body = each.partition(b"\r\n\r\n")
+            self.assertIn(f"Question {number:09d}:".encode(), body)
+            self.assertIn(b"Content-Length: %d" % len(body), head)
 
 
 class FuzzTests(SynchronousTestCase):

@@ -45,10 +45,11 @@ class TurnsTests(SynchronousTestCase):
                 self.turns.add(Thing("b", self.done))
 
         self.turns.add(Again("a", self.done))
+        self.turns.add(Thing("c", self.done))
         self.clock.advance(0)
-        self.assertEqual(self.done, ["a deals", "a sends"])
-        self.clock.advance(0)
-        self.assertEqual(self.done, ["a deals", "a sends", "b deals", "b sends"])
+        self.assertEqual(
+            self.done, ["a deals", "c deals", "a sends", "c sends", "b deals", "b sends"]
+        )
 
     def test_one_that_fails_keeps_nobody_waiting(self) -> None:
         self.turns.add(Thing("a", self.done, fails="deals"))
