@@ -77,7 +77,7 @@ class SeeingOffTests(TestCase):
     async def test_one_that_asked_too_far_ahead_gets_its_answer_and_the_end(self) -> None:
         """It is not read from while it is answered, but has to be to be seen off."""
         asked: list[Exchange] = []
-        self.answer = asked.append  # type: ignore[method-assign]
+        self.answer = asked.append  # type: ignore[assignment,method-assign]
         self.sock.sendall(CLOSING + b"x" * (4 * LIMITS.ahead))
         await self.turn(lambda: asked and self.connections[0]._is_paused)
         SeeingOffTests.answer(self, asked[0])
