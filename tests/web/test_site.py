@@ -112,6 +112,10 @@ class BodyTests(TwistedFront, ConnectionTestCase):
         self.assertEqual(status, b"HTTP/1.1 413 Request Entity Too Large")
 
 
+class FastBodyTests(FastFront, BodyTests):
+    pass
+
+
 class LogTests(SynchronousTestCase):
     def test_answers_are_logged_where_that_is_asked_for_without_their_query(self) -> None:
         answered = mock.Mock(method=b"GET", path=b"/a", uri=b"/a?key=b", code=200, sentLength=5)

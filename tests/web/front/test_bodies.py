@@ -93,6 +93,9 @@ class ChunkedTests(SynchronousTestCase):
                 with self.assertRaises(Refusal):
                     fed(None, *[sent[at : at + 1] for at in range(len(sent))])
 
+    def test_a_backslash_in_an_extension_is_refused_as_by_twisted(self) -> None:
+        self.assertEqual(self.refused(b"1;a=\\\r\n"), 400)
+
     def test_trailers_have_a_limit(self) -> None:
         self.assertEqual(self.refused(b"0\r\n" + b"A: b\r\n" * 20), 431)
         self.assertRaises(Refusal, fed, None, b"0\r\nA: " + b"b" * 200)
