@@ -148,7 +148,7 @@ class FakeLLM(MultiService):
         front: Any = site
         if self.config.http == "fast":
             limits = Limits(body=self.config.max_body, drained=bodies.DRAINED_AT_MOST)
-            front = Front(site, api, reactor=self._reactor, limits=limits)
+            front = Front(site, api, reactor=self._reactor, limits=limits, batch=self._engine.batch)
         self._connections = Connections(front, self._reactor, self._door.turns_away)
         self._listening = Listening(
             self._reactor, self._connections, self.config.listen, self.config.port

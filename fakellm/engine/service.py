@@ -13,6 +13,7 @@ from twisted.python.failure import Failure as TwistedFailure
 from fakellm.dialects import registry
 from fakellm.dialects.operations import Operation
 from fakellm.engine.admission import Admission
+from fakellm.engine.batch import Batch
 from fakellm.engine.case import Case
 from fakellm.engine.collecting import CollectingWire
 from fakellm.engine.entry import Entry
@@ -97,6 +98,7 @@ class Engine:
         setup: all else.
 
     Attributes:
+        batch: holds back what connections have to send, so that it is sent together.
         gates: where answers stand still.
         shelf: what is kept between requests.
         journal: what came in, and what became of it.
@@ -135,6 +137,7 @@ class Engine:
             admission=self._admission,
             limits=self._limits,
         )
+        self.batch = Batch()
         self._plates = Plates(tokenizer)
         self._telling = Telling(
             tokenizer=tokenizer,
@@ -152,7 +155,7 @@ class Engine:
         self.forgetting: list[Callable[[str], object]] = []
         punctuality = Punctuality(clock.seconds) if setup.real else None
         self._stage = Stage(
-            timer=Timer(clock, None if punctuality is None else punctuality.lag.note),
+            timer=Timer(clock, None if punctuality is None else punctuality.lag.note, self.batch),
             gates=self.gates,
             punctuality=punctuality,
             keep=self.shelf.put,

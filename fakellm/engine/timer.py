@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from fakellm.engine.alarm import make_alarm
+from fakellm.engine.batch import Batch
 
 EXACT_TO_SECONDS = 1e-6
 """What is due within this is due now: times since 1970, as floats, are not exact to less."""
@@ -36,13 +37,20 @@ class Timer:
     Args:
         clock: whose time.
         lagged: is told, in seconds, how late each delayed call of the clock's was.
+        batch: what is called at one time sends together.
 
     Attributes:
         seconds: gives the clock's time.
     """
 
-    def __init__(self, clock: IReactorTime, lagged: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        lagged: Callable[[float], None] | None = None,
+        batch: Batch | None = None,
+    ) -> None:
         self._log = Logger()
+        self._batch = Batch() if batch is None else batch
         self.seconds: Callable[[], float] = clock.seconds
         self._lagged = lagged
         self._heap: list[tuple[float, int, Call]] = []
@@ -104,14 +112,15 @@ class Timer:
         if self._lagged is not None:
             self._lagged(now - self._at)
         self._is_ticking = True
-        for call in self._due(now + EXACT_TO_SECONDS):
-            function, call.function = call.function, None
-            if function is None:
-                continue  # cancelled by one that was called before it
-            try:
-                function()
-            except Exception:  # noqa: BLE001 -- whatever broke, the others are to be called
-                self._log.failure("A delayed call failed.")
+        with self._batch:
+            for call in self._due(now + EXACT_TO_SECONDS):
+                function, call.function = call.function, None
+                if function is None:
+                    continue  # cancelled by one that was called before it
+                try:
+                    function()
+                except Exception:  # noqa: BLE001 -- whatever broke, the others are to be called
+                    self._log.failure("A delayed call failed.")
         self._is_ticking = False
         self._drop_dead()
         if self._heap:

@@ -42,6 +42,7 @@ class FrontConnection(Protocol):
     def __init__(self, front: "Front") -> None:
         self._front = front
         self._limits = front.limits
+        self._batch = front.batch
         self.date = front.dates.field
         self.date_bytes = front.dates.field_bytes
         self.due = NEVER
@@ -138,9 +139,8 @@ class FrontConnection(Protocol):
             self._deal(data)
 
     def release(self) -> None:
-        """See `Dealing`."""
+        """See `Holding`."""
         self.deliver()
-        self._held = None
 
     def pauseProducing(self) -> None:  # noqa: N802 -- IPushProducer's name
         """The client does not read."""
@@ -185,12 +185,25 @@ class FrontConnection(Protocol):
     def send(self, data: bytes) -> None:
         """Send bytes, in order."""
         held = self._held
+        if held is None and self._batch.is_open:
+            held = self._held = []
+            self._batch.hold(self)
         if held is not None:
             held.append(data)
             self._held_bytes += len(data)
             if self._held_bytes > _HELD_AT_MOST:
                 self.deliver()
             return
+        self._send_now(data)
+
+    def deliver(self) -> None:
+        """Send what is held."""
+        held, self._held = self._held, None
+        if held:
+            self._held_bytes = 0
+            self._send_now(held[0] if len(held) == 1 else b"".join(held))
+
+    def _send_now(self, data: bytes) -> None:
         connection = self._socket
         if connection is None:
             self._wire.write(data)
@@ -210,16 +223,6 @@ class FrontConnection(Protocol):
                 return
             data = data[sent:]
         connection.write(data)
-
-    def deliver(self) -> None:
-        """Send what is held."""
-        held = self._held
-        if held:
-            self._held = None
-            self._held_bytes = 0
-            self.send(held[0] if len(held) == 1 else b"".join(held))
-            if self._depth:
-                self._held = []
 
     def register(self, exchange: Exchange, producer: Any) -> None:
         """Let a producer know, until the end of an exchange, when the client does not read."""
@@ -276,15 +279,11 @@ class FrontConnection(Protocol):
 
     def _go_on(self, data: bytes) -> None:
         """Deal with what came, and send what that gives in one piece."""
-        try:
+        with self._batch:
             self._deal(data)
-        finally:
-            self.release()
 
     def _deal(self, data: bytes) -> None:
-        """Deal with what came, and hold back what is to be sent."""
         self._depth += 1
-        self._held = []
         try:
             self._advance(data)
         except Refusal as refusal:

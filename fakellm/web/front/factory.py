@@ -15,8 +15,8 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from fakellm.engine.batch import Batch, Turns
 from fakellm.engine.overdue import Overdue
-from fakellm.engine.turns import Turns
 from fakellm.web.front.answer import Dates
 from fakellm.web.front.connection import FrontConnection
 from fakellm.web.front.exchange import Exchange
@@ -48,12 +48,19 @@ class Front(Factory):
         answers: who answers at once what was asked before, and words refusals.
         reactor: real time.
         limits: the bounds of connections.
+        batch: what connections have to send is held back in.
     """
 
     noisy = False
 
     def __init__(
-        self, site: FakeSite, answers: Answers, *, reactor: IReactorTime, limits: Limits
+        self,
+        site: FakeSite,
+        answers: Answers,
+        *,
+        reactor: IReactorTime,
+        limits: Limits,
+        batch: Batch | None = None,
     ) -> None:
         self._log = Logger()
         self._site: Any = site
@@ -62,7 +69,8 @@ class Front(Factory):
         self.heads = Heads(limits)
         self.dates = Dates()
         self.overdue = Overdue(reactor)
-        self.turns = Turns(reactor)
+        self.batch = Batch() if batch is None else batch
+        self.turns = Turns(reactor, self.batch)
         self.seconds = site.seconds
         self._verbose = site.verbose
 

@@ -9,7 +9,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 
-from fakellm.engine.turns import Turns
+from fakellm.engine.batch import Turns
 from fakellm.web.front.exchange import Exchange
 from fakellm.web.front.factory import Front
 from fakellm.web.front.limits import Limits
@@ -29,7 +29,9 @@ class SeeingOffTests(TestCase):
         self.size = 5
         site = FakeSite(Resource(), reactor=self.clock, max_body=9, seconds=self.clock.seconds)
         self.front = Front(site, self, reactor=self.clock, limits=LIMITS)
-        self.front.turns = Turns(reactor)  # only the limits are on a clock of the test's
+        self.front.turns = Turns(
+            reactor, self.front.batch
+        )  # only the limits are on a clock of the test's
         port = reactor.listenTCP(0, self.front, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.sock = socket.socket()
