@@ -153,6 +153,11 @@ class _Sheet:
                 )
         return fixed[0] if len(fixed) == 1 else values[0].join(fixed)
 
+    def around(self, created: int) -> Sequence[bytes] | None:
+        """What is around the places of the first id; ``None`` where there are others."""
+        self._date(created)
+        return None if self._open or len(self._fixed) == 1 else self._fixed
+
     def _date(self, created: int) -> None:
         self._created = created
         dated = [
@@ -196,8 +201,8 @@ class Plate:
     """
 
     __slots__ = (
-        "_added", "_between", "_body", "_chunks", "_events", "_lengths", "_lines", "_paced",
-        "_status", "_tokens", "_usage", "chunks", "has_token", "size",
+        "_added", "_between", "_body", "_chunks", "_created", "_dated", "_events", "_lengths",
+        "_lines", "_paced", "_status", "_tokens", "_usage", "chunks", "has_token", "size",
     )  # fmt: skip
 
     def __init__(
@@ -227,6 +232,8 @@ class Plate:
         self._events = events
         self._tokens = said.tokens
         self._paced: tuple[Timing, float, float, list[float]] | None = None
+        self._created = -1
+        self._dated: Sequence[tuple[_Chunk, Sequence[bytes] | None]] = ()
         self.chunks = len(writes)
         self.has_token = any(write.token for _, write in writes)
         self.size = len(body)
@@ -284,15 +291,24 @@ class Plate:
             at = next(due)
             passed += 1
         yield at, head
-        for chunk in self._chunks:
+        first = values[0]
+        for chunk, pieces in self._dated_chunks(created):
             while passed < chunk.event:
                 at = next(due)
                 passed += 1
-            yield at, Write(chunk.sheet.printed(created, values), False, chunk.token)
+            data = chunk.sheet.printed(created, values) if pieces is None else first.join(pieces)
+            yield at, Write(data, False, chunk.token)
         while passed < ends:
             at = next(due)
             passed += 1
         yield at, Finish()
+
+    def _dated_chunks(self, created: int) -> Sequence[tuple[_Chunk, Sequence[bytes] | None]]:
+        """The chunks, with what the first id joins where nothing else is to be filled in."""
+        if created != self._created:  # once a second
+            self._created = created
+            self._dated = [(each, each.sheet.around(created)) for each in self._chunks]
+        return self._dated
 
     def _times(
         self, stamp: Stamp, prompt_tokens: int, timing: Timing, speed: float, slowdown: float

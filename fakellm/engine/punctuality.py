@@ -97,7 +97,12 @@ class Punctuality:
 
     def note(self, late: float) -> None:
         """An event came so many seconds after its time."""
-        self.events.note(late)
+        events = self.events  # `Histogram.note`, without a call for each event
+        events.counts[bisect_left(EDGES, late)] += 1
+        events.sum += late
+        events.total += 1
+        if late > events.worst:  # noqa: PLR1730 -- as there
+            events.worst = late
         self._noted += 1
         if late > LATE_SECONDS:
             self._late += 1
