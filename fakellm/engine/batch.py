@@ -10,6 +10,9 @@ from typing import Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+TOGETHER = 64
+"""So many at most send together, so that what they were to send is not held back for long."""
+
 
 class Holding(Protocol):
     """Something that holds back what it has to send."""
@@ -39,7 +42,9 @@ class Batch:
         self.is_open = False
 
     def hold(self, thing: Holding) -> None:
-        """Release a thing once the batch ends."""
+        """Release a thing once the batch ends, or there are many."""
+        if len(self._holding) >= TOGETHER:
+            self._release()
         self._holding.append(thing)
 
     def __enter__(self) -> None:
@@ -53,6 +58,9 @@ class Batch:
         if self._depth:
             return
         self.is_open = False
+        self._release()
+
+    def _release(self) -> None:
         holding, self._holding = self._holding, []
         for thing in holding:
             try:

@@ -3,7 +3,7 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from fakellm.engine.batch import Batch, Turns
+from fakellm.engine.batch import TOGETHER, Batch, Turns
 from fakellm.engine.timer import Timer
 
 
@@ -87,6 +87,14 @@ class BatchTests(BatchCase):
 
         self.assertRaises(ValueError, broken)
         self.assertEqual((self.batch.is_open, self.done), (False, ["a deals", "a sends"]))
+
+    def test_of_many_the_first_need_not_wait_for_the_last(self) -> None:
+        with self.batch:
+            for number in range(TOGETHER + 1):
+                self.thing(f"{number}").deal()
+            sent = [each for each in self.done if each.endswith("sends")]
+            self.assertEqual(sent, [f"{number} sends" for number in range(TOGETHER)])
+        self.assertEqual(self.done[-1], f"{TOGETHER} sends")
 
     def test_what_is_due_at_one_time_sends_together(self) -> None:
         timer = Timer(self.clock, batch=self.batch)

@@ -15,7 +15,7 @@ from fakellm.dialects.openai.chat_messages import decode_messages
 from fakellm.dialects.openai.chat_request import ChatMessage, ChatRequest
 from fakellm.model.prompt import Form, Prompt, Received
 
-_KNOWN_AT_MOST = 500
+_KNOWN_AT_MOST = 200
 _BYTES_AT_MOST = 16 * 1024
 """Larger ones are not remembered."""
 

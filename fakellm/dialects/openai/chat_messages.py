@@ -19,12 +19,6 @@ def decode_messages(messages: Sequence[wire.ChatMessage]) -> Iterator[Message]:
     answered: dict[str, str] = {}
     caller = 0
     for position, message in enumerate(messages):
-        role = _PLAIN_ROLES.get(type(message))
-        if role is not None and not awaited:  # as most are
-            plain: wire.UserMessage = message  # type: ignore[assignment]  # or another like it
-            answered = {}
-            yield Message(role=role, parts=_parts(plain.content), name=plain.name)
-            continue
         if isinstance(message, wire.ToolMessage):
             call_id = message.tool_call_id
             if call_id in awaited:
@@ -41,17 +35,26 @@ def decode_messages(messages: Sequence[wire.ChatMessage]) -> Iterator[Message]:
             )
             yield Message(role="tool", parts=(result,))
             continue
-        _check_answered(awaited, caller)
+        if awaited:
+            _check_answered(awaited, caller)
         answered = {}
         if isinstance(message, wire.AssistantMessage):
             caller = position
             awaited = {call.id: _call_name(call) for call in message.tool_calls or ()}
             _check_says_something(message, position)
-        yield _message(message)
+            yield Message(role="assistant", parts=_said(message), name=message.name)
+        elif isinstance(message, wire.FunctionMessage):
+            result = content.ToolResult(
+                call_id="", content=message.content or "", name=message.name
+            )
+            yield Message(role="tool", parts=(result,))
+        else:
+            role = _ROLES[type(message)]
+            yield Message(role=role, parts=_parts(message.content), name=message.name)
     _check_answered(awaited, caller)
 
 
-_PLAIN_ROLES: Mapping[type, Role] = {
+_ROLES: Mapping[type, Role] = {
     wire.UserMessage: "user",
     wire.SystemMessage: "system",
     wire.DeveloperMessage: "developer",
@@ -82,31 +85,6 @@ def _check_says_something(message: wire.AssistantMessage, position: int) -> None
 
 def _call_name(call: wire.FunctionCall | wire.CustomCall) -> str:
     return call.function.name if isinstance(call, wire.FunctionCall) else call.custom.name
-
-
-_Plain = (
-    wire.DeveloperMessage
-    | wire.SystemMessage
-    | wire.UserMessage
-    | wire.AssistantMessage
-    | wire.FunctionMessage
-)
-
-
-def _message(message: _Plain) -> Message:
-    match message:
-        case wire.DeveloperMessage():
-            return Message(role="developer", parts=_parts(message.content), name=message.name)
-        case wire.SystemMessage():
-            return Message(role="system", parts=_parts(message.content), name=message.name)
-        case wire.UserMessage():
-            return Message(role="user", parts=_parts(message.content), name=message.name)
-        case wire.FunctionMessage():
-            result = content.ToolResult(
-                call_id="", content=message.content or "", name=message.name
-            )
-            return Message(role="tool", parts=(result,))
-    return Message(role="assistant", parts=_said(message), name=message.name)
 
 
 def _said(message: wire.AssistantMessage) -> tuple[content.Part, ...]:

@@ -93,11 +93,28 @@ class SameTests(SynchronousTestCase):
                     understood(OpenAIChat(), received, strict=strict),
                 )
 
+    def test_messages_that_are_refused_are_in_a_form_that_is_known(self) -> None:
+        dialect = OpenAIChat()
+        for _ in range(3):
+            dialect.decode(asked([USER]), strict=False, kept=Shelf())
+        for messages in MESSAGES:
+            self.assertEqual(
+                understood(dialect, asked(messages)), understood(OpenAIChat(), asked(messages))
+            )
+
     def test_what_is_no_json_is_refused_in_the_same_words(self) -> None:
         dialect = OpenAIChat()
         whole = asked([USER]).body
         for _ in range(3):
-            for body in (b"", b"[]", b"{", whole[:-1], whole + b"x", whole.replace(b"hi", b"\xff")):
+            for body in (
+                b"",
+                b"[]",
+                b"{",
+                b"{}",
+                whole[:-1],
+                whole + b"x",
+                whole.replace(b"hi", b"\xff"),
+            ):
                 received = Received(method="POST", path="/", body=body)
                 self.assertEqual(
                     understood(dialect, received), understood(OpenAIChat(), received), body
