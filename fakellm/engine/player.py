@@ -216,8 +216,9 @@ class Player:
     def _play(self) -> None:
         if self._playing or self._gate is not None:
             return
-        if self._call is not None:
-            self._unschedule()
+        call, self._call = self._call, None
+        if call is not None and call.function is not None:  # and it is not that which calls
+            self._stage.timer.cancel(call)
         self._playing = True
         try:
             if not self._played_chunk():
@@ -257,7 +258,7 @@ class Player:
             if delivery.first_token is None and act.token:
                 delivery.token_sent(now)
         if not self._halted():
-            self._call = stage.timer.at(self._started + ahead[0], self._wake)
+            self._call = stage.timer.at(self._started + ahead[0], self._play)
         return True
 
     def _play_due(self) -> None:
@@ -442,12 +443,12 @@ class Player:
         if self._is_head_due and self._manner.head_at_once:
             self._send_head()
         if at != inf and not (self._ended or self._paused):
-            self._call = self._stage.timer.at(self._started + at, self._wake)
+            self._call = self._stage.timer.at(self._started + at, self._play)
 
     def _turn(self) -> None:
         """Go on in the reactor's next turn."""
         if not (self._ended or self._paused):
-            self._call = self._stage.timer.at(self._stage.timer.seconds(), self._wake)
+            self._call = self._stage.timer.at(self._stage.timer.seconds(), self._play)
 
     def _send_head(self) -> None:
         """Send a head that would wait for the body, now."""
@@ -479,10 +480,6 @@ class Player:
         if self._delivery is not None:
             self._delivery.ended(how, self._stage.timer.seconds())
 
-    def _wake(self) -> None:
-        self._call = None
-        self._play()
-
     def _unschedule(self) -> None:
         call, self._call = self._call, None
         if call is not None:
@@ -496,7 +493,7 @@ class Player:
         if self._manner.head_at_once:
             self._send_head()
         if not self._halted():
-            self._call = self._stage.timer.at(self._stage.timer.seconds() + wait, self._wake)
+            self._call = self._stage.timer.at(self._stage.timer.seconds() + wait, self._play)
         return True
 
     def _cut(self, cut: Callable[[], None]) -> None:

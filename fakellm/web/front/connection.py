@@ -140,7 +140,10 @@ class FrontConnection(Protocol):
 
     def release(self) -> None:
         """See `Holding`."""
-        self.deliver()
+        held, self._held = self._held, None
+        if held:
+            self._held_bytes = 0
+            self._send_now(held[0] if len(held) == 1 else b"".join(held))
 
     def pauseProducing(self) -> None:  # noqa: N802 -- IPushProducer's name
         """The client does not read."""
@@ -197,11 +200,8 @@ class FrontConnection(Protocol):
         self._send_now(data)
 
     def deliver(self) -> None:
-        """Send what is held."""
-        held, self._held = self._held, None
-        if held:
-            self._held_bytes = 0
-            self._send_now(held[0] if len(held) == 1 else b"".join(held))
+        """Send what is held, now."""
+        self.release()
 
     def _send_now(self, data: bytes) -> None:
         connection = self._socket
