@@ -266,7 +266,7 @@ class _Pattern:
         BadRule: it is none, or too large.
     """
 
-    __slots__ = ("_pattern", "_required", "_search", "_strikes")
+    __slots__ = ("_is_quick", "_pattern", "_required", "_search", "_strikes")
 
     def __init__(self, pattern: str, path: Path) -> None:
         if _unrolled(pattern) > MAX_UNROLLED:
@@ -279,6 +279,7 @@ class _Pattern:
             raise BadRule(path, "this regular expression is nested too deeply") from None
         self._pattern = pattern
         self._required = _required(pattern)
+        self._is_quick = _is_quick(pattern)
         self._strikes = 0
 
     def match(self, text: str | None) -> Groups | None:
@@ -288,7 +289,10 @@ class _Pattern:
             if plain not in text:
                 return None
         try:
-            found = self._search(text, timeout=TIMEOUT)
+            if self._is_quick and len(text) <= _SHORT:  # to watch the time takes ten times as long
+                found = self._search(text)
+            else:
+                found = self._search(text, timeout=TIMEOUT)
         except (TimeoutError, MemoryError):
             self._strike()
             return None
@@ -339,6 +343,29 @@ def _unrolled(pattern: str) -> int:
             last = 1
             total += 1
     return total + sum(outer)
+
+
+_SHORT = 10_000
+_FEW_PIECES = 500
+_ODD_GROUP = re.compile(r"\(\?(?!P<|:|[ims]+\))")
+
+
+def _is_quick(pattern: str) -> bool:
+    """Whether no search in a short text can take long.
+
+    It cannot where nothing is repeated but single pieces, and those a fixed number of times.
+    """
+    if _unrolled(pattern) > _FEW_PIECES or _ODD_GROUP.search(pattern):
+        return False
+    before = ""
+    for piece in _PIECE.finditer(pattern):
+        text = piece[0]
+        if text in "*+{" or (text == "?" and before != "("):
+            return False
+        if piece[1] and (before == ")" or before[:1] == "{" or "," in text):
+            return False
+        before = text
+    return True
 
 
 # What changes the meaning of plain characters elsewhere (flags, classes in classes), or is written

@@ -18,6 +18,7 @@ from fakellm.scenarios.schema import NumberRule, NumberTest, TextRule, TextTest
 from fakellm.scenarios.text_tests import (
     STRIKES,
     BadRule,
+    _is_quick,
     compile_number,
     compile_text,
     quoted,
@@ -390,6 +391,30 @@ class ShortcutTests(SynchronousTestCase):
         with capturedLogs() as events:
             self.assertFalse(check.test("a" * 10_000 + "b"))
         self.assertEqual(events, [])
+
+
+class QuickTests(SynchronousTestCase):
+    """Whose searches need not be watched, as they cannot take long in a short text."""
+
+    def test_what_repeats_single_pieces_a_fixed_number_of_times(self) -> None:
+        for pattern in (
+            r"order \d{5} of (?P<year>\d{4})",
+            "(?i)hello|(?:good) (?:bye)",
+            r"\A\[(?P<status>[45][0-9]{2})\]\Z",
+            r"a\{2\}\*[*+?]{3}.",
+        ):
+            self.assertTrue(_is_quick(pattern), pattern)
+
+    def test_but_nothing_else(self) -> None:
+        for pattern in (
+            *("a*", "a+", "ab?", "a{2,}", "a{1,3}", "(?:ab){9}", "(a|a){30}b", "a{9}{9}", "a{999}"),
+            *("(?R)", "(?1)", "(?=a)b", "(?>a)", "(?P=n)", "(?:ab){e<=1}", r"\p{L}"),
+        ):
+            self.assertFalse(_is_quick(pattern), pattern)
+
+    def test_long_texts_are_watched_all_the_same(self) -> None:
+        check = compile_text(TextTest(matches="a b"))
+        self.assertTrue(check.test("x" * 20_000 + "a b"))
 
 
 numbers = st.integers(-2, 5)
