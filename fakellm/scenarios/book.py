@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -26,6 +26,7 @@ from fakellm.scenarios.rules import CompiledRule, FunctionRecipe
 from fakellm.scenarios.sessions import DEFAULT_SESSION, START, Memory, RuleKey
 from fakellm.scenarios.speaking import Occasion, Speaking, Surroundings
 from fakellm.scenarios.templates import Template, TemplateFailed, compile_template
+from fakellm.scenarios.text_tests import Groups
 
 FAULT_HEADER = "x-fakellm-fault"
 """The header that asks for a fault, whose attempts count; in lower case."""
@@ -98,6 +99,10 @@ class Explanation(Struct, frozen=True, kw_only=True):
     rule: CompiledRule | None
 
 
+_Try = tuple[Callable[[Facts], Groups | None], CompiledRule]
+"""What tells whether a rule's conditions hold, and the rule."""
+
+
 class _Shelf:
     """Rules in the order in which they are tried, and what tells which of them are worth it."""
 
@@ -105,11 +110,12 @@ class _Shelf:
         # a stable sort: those of one priority stay in the order of reading
         self.rules: Sequence[CompiledRule] = sorted(rules, key=lambda rule: -rule.priority)
         self.index = RuleIndex([rule.matcher for rule in self.rules])
+        self._tries: Sequence[_Try] = [(rule.matcher.match, rule) for rule in self.rules]
         self.uses_attempts = any(rule.uses_attempts for rule in self.rules)
 
-    def candidates(self, facts: Facts) -> Iterator[CompiledRule]:
+    def candidates(self, facts: Facts) -> Iterator[_Try]:
         """Those worth trying, in order."""
-        return map(self.rules.__getitem__, self.index.candidates(facts))
+        return map(self._tries.__getitem__, self.index.candidates(facts))
 
 
 class Book:
@@ -213,9 +219,9 @@ class Book:
             return Decision(answer=answer, attempt=attempt)
         state = memory.states.get(session, conversation)
         facts = Facts(prompt, state=state, attempt=attempt)
-        for rule in self._candidates(facts, session):
+        for match, rule in self._candidates(facts, session):
             try:
-                groups = rule.matcher.match(facts)
+                groups = match(facts)
             except Exception as error:  # noqa: BLE001 -- a condition of the user's may raise any
                 answer = self._function_failed(rule, TwistedFailure(error))
                 return Decision(answer=answer, attempt=attempt, by=rule, state=state)
@@ -259,7 +265,7 @@ class Book:
         """Let a session start afresh; the rules of its own stay."""
         self._memory.forget(session)
 
-    def _candidates(self, facts: Facts, session: str) -> Iterator[CompiledRule]:
+    def _candidates(self, facts: Facts, session: str) -> Iterator[_Try]:
         own = self._own.get(session)
         shared = self._shared.candidates(facts)
         return shared if own is None else chain(own.candidates(facts), shared)

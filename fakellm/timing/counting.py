@@ -45,7 +45,11 @@ def prompt_tokens(prompt: Prompt, tokenizer: ITokenizer) -> int:
 
 
 def _message(message: Message, tokenizer: ITokenizer) -> int:
-    total = _PER_MESSAGE + sum(_part(part, tokenizer) for part in message.parts)
+    parts = message.parts
+    if len(parts) == 1 and type(parts[0]) is Text:  # as most are
+        total = _PER_MESSAGE + tokenizer.count(parts[0].text)
+    else:
+        total = _PER_MESSAGE + sum(_part(part, tokenizer) for part in parts)
     if message.name is not None:
         total += _PER_NAME + tokenizer.count(message.name)
     return total
