@@ -10,8 +10,8 @@ from typing import Protocol
 from fakellm.web.front.limits import Limits
 from fakellm.web.front.refusal import refuse
 
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x5b\x5d-\x7e\x80-\xff]*)?")
-"""Of a chunk, with an extension: as Twisted has it, without a backslash."""
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x5b\x5d-\x7e\x80-\xff]*)?")
+"""Of a chunk, with an extension: as Twisted has it, with no space before and no backslash in it."""
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 _LINE_END = b"\r\n"
 

@@ -57,7 +57,7 @@ class ChunkedTests(SynchronousTestCase):
         for sent in [
             b"3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n",
             b"4;x\r\nabcd\r\n0;y=z\r\n\r\n",
-            b"004 ; x\r\nabcd\r\n000\r\nA: b\r\nC:\r\n\r\n",
+            b"004; x\r\nabcd\r\n000\r\nA: b\r\nC:\r\n\r\n",
         ]:
             body, rest = fed(None, sent + b"GET /")
             self.assertEqual((body.data, body.is_whole, rest), (b"abcd", True, b"GET /"))
@@ -93,8 +93,9 @@ class ChunkedTests(SynchronousTestCase):
                 with self.assertRaises(Refusal):
                     fed(None, *[sent[at : at + 1] for at in range(len(sent))])
 
-    def test_a_backslash_in_an_extension_is_refused_as_by_twisted(self) -> None:
-        self.assertEqual(self.refused(b"1;a=\\\r\n"), 400)
+    def test_extensions_are_refused_as_by_twisted(self) -> None:
+        for line in (b"1;a=\\\r\n", b"1 ;a=b\r\n", b"1\t;a=b\r\n"):
+            self.assertEqual(self.refused(line), 400, line)
 
     def test_trailers_have_a_limit(self) -> None:
         self.assertEqual(self.refused(b"0\r\n" + b"A: b\r\n" * 20), 431)
