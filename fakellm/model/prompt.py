@@ -127,8 +127,9 @@ class Prompt(Struct, frozen=True, kw_only=True, gc=False):
 class Form(Struct, frozen=True, eq=False):
     """What requests have in common that differ in their messages alone.
 
-    It is one object for all of them, so that what was made for one can be found for the next.
-    ``prompt`` has no messages, nor has its ``wire``; what came by HTTP is that of any of them.
+    It is one object for all of them, so that what was made for one can be found for the next: a
+    dialect that gives its prompts one promises that its encoders look at no messages. ``prompt``
+    has none, nor has its ``wire``; what came by HTTP is that of any of them.
     """
 
     prompt: Prompt
