@@ -2,18 +2,16 @@
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
-from klein.interfaces import IKleinRequest
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
+
+from fakellm.web.tidy import TidyRequest
 
 DRAINED_AT_MOST = 256 * 1024**2
 """Bytes of a body over the limit that are read and dropped, so that its sender gets the answer."""
@@ -21,7 +19,7 @@ DRAINED_AT_MOST = 256 * 1024**2
 _ABSOLUTE = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
-class BoundedRequest(Request):
+class BoundedRequest(TidyRequest):
     """A request that keeps no more of its body than the site allows.
 
     A target in absolute form, which proxies are sent, is as good as its path (RFC 9112, 3.2.2).
@@ -65,33 +63,6 @@ class BoundedRequest(Request):
             self.content = BytesIO()
         else:
             Request.handleContentChunk(self, data)
-
-    def notifyFinish(self) -> Deferred[None]:  # noqa: N802 -- Twisted's name
-        """See `twisted.web.http.Request`; of one that has ended, nothing more is to be known.
-
-        Klein asks when its route has answered, often after the end; what it asks with would keep
-        the request in a circle that only the garbage collector finds.
-        """
-        if self.finished or self._disconnected:
-            return Deferred()
-        notified: Deferred[None] = Request.notifyFinish(self)
-        return notified
-
-    def finish(self) -> None:
-        """See `twisted.web.http.Request`."""
-        Request.finish(self)
-        self._let_go()
-
-    def connectionLost(self, reason: Failure) -> None:  # noqa: N802 -- Twisted's name
-        """See `twisted.web.http.Request`."""
-        Request.connectionLost(self, reason)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """Break the circles with what Klein hangs on a request, and with who wrote to it."""
-        self.producer = None
-        with suppress(KeyError):  # a request may never have come to Klein
-            self.unsetComponent(IKleinRequest)  # type: ignore[no-untyped-call]
 
 
 class FakeSite(Site):

@@ -40,28 +40,31 @@ def socket_transport(transport: Any) -> Connection | None:
     return None
 
 
+def send_straight(connection: Connection, data: bytes) -> None:
+    """Send bytes in order, straight to the socket if nothing waits to be written before them."""
+    # open, and nothing waits; there is no other way to know
+    if (
+        connection.connected
+        and not connection.disconnecting
+        and not connection.dataBuffer
+        and not connection._tempDataLen  # noqa: SLF001
+    ):
+        try:
+            sent = connection.socket.send(data)
+        except OSError:
+            sent = 0  # the usual way finds out what is wrong, or waits
+        if sent == len(data):
+            return
+        data = data[sent:]
+    connection.write(data)
+
+
 def _chunks(request: Request, connection: Connection) -> Send:
     """What writes chunks of HTTP's (RFC 9112, 7.1) to a connection, straight where it can."""
-    send = connection.socket.send
 
     def write(data: bytes) -> None:
         size = len(data)
         request.sentLength += size
-        data = b"%x\r\n%b\r\n" % (size, data)
-        # open, and nothing waits to be written; there is no other way to know
-        if (
-            connection.connected
-            and not connection.disconnecting
-            and not connection.dataBuffer
-            and not connection._tempDataLen  # noqa: SLF001
-        ):
-            try:
-                sent = send(data)
-            except OSError:
-                sent = 0  # the usual way finds out what is wrong, or waits
-            if sent == len(data):
-                return
-            data = data[sent:]
-        connection.write(data)
+        send_straight(connection, b"%x\r\n%b\r\n" % (size, data))
 
     return write

@@ -19,7 +19,7 @@ from fakellm.web.front.bodies import Body, TooMuch, body_of
 from fakellm.web.front.exchange import Exchange
 from fakellm.web.front.heads import END, UNREADABLE, Head
 from fakellm.web.front.refusal import Refusal
-from fakellm.web.straight import socket_transport
+from fakellm.web.straight import send_straight, socket_transport
 from fakellm.web.wire import client_at
 
 if TYPE_CHECKING:
@@ -195,34 +195,15 @@ class FrontConnection(Protocol):
             held.append(data)
             self._held_bytes += len(data)
             if self._held_bytes > _HELD_AT_MOST:
-                self.deliver()
+                self.release()
             return
         self._send_now(data)
 
-    def deliver(self) -> None:
-        """Send what is held, now."""
-        self.release()
-
     def _send_now(self, data: bytes) -> None:
-        connection = self._socket
-        if connection is None:
+        if self._socket is None:
             self._wire.write(data)
-            return
-        # open, and nothing waits to be written; there is no other way to know
-        if (
-            connection.connected
-            and not connection.disconnecting
-            and not connection.dataBuffer
-            and not connection._tempDataLen  # noqa: SLF001
-        ):
-            try:
-                sent = connection.socket.send(data)
-            except OSError:
-                sent = 0  # the usual way finds out what is wrong, or waits
-            if sent == len(data):
-                return
-            data = data[sent:]
-        connection.write(data)
+        else:
+            send_straight(self._socket, data)
 
     def register(self, exchange: Exchange, producer: Any) -> None:
         """Let a producer know, until the end of an exchange, when the client does not read."""
@@ -261,7 +242,7 @@ class FrontConnection(Protocol):
     def lose(self) -> None:
         """Close once what was written is sent, and answer nothing more."""
         self._is_over = True
-        self.deliver()
+        self.release()
         self._wire.unregisterProducer()
         self._wire.loseConnection()
 
@@ -397,7 +378,7 @@ class FrontConnection(Protocol):
         """Close, but read what is on its way, as a connection with unread bytes would be reset."""
         self._is_over = True
         self._buffer = b""
-        self.deliver()
+        self.release()
         if self._socket is None or not self._socket.connected:
             self._let_go()
             return

@@ -3,25 +3,22 @@
 It is Twisted's own class, so that nothing is missing; only what is below it is ours.
 """
 
-from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
-from klein.interfaces import IKleinRequest
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.http_headers import Headers
-from twisted.web.server import Request
 
 from fakellm.web.front.answer import SERVER
 from fakellm.web.front.exchange import Exchange
+from fakellm.web.tidy import TidyRequest
 
 _NOWHERE = b"localhost"
 
 
-class FrontRequest(Request):
+class FrontRequest(TidyRequest):
     """The request of an exchange.
 
     Args:
@@ -36,7 +33,7 @@ class FrontRequest(Request):
 
     def __init__(self, exchange: Exchange, site: Any) -> None:
         channel: Any = _Channel(exchange, site)
-        Request.__init__(self, channel, parsePOSTFormSubmission=False)
+        TidyRequest.__init__(self, channel, parsePOSTFormSubmission=False)  # type: ignore[no-untyped-call]
         self.exchange = exchange
         self.arrived = exchange.arrived
         self.body_too_large = exchange.body_too_large
@@ -64,23 +61,12 @@ class FrontRequest(Request):
         host = getattr(self.getHost(), "host", None)  # type: ignore[no-untyped-call]
         return _NOWHERE if host is None else str(host).encode()
 
-    def notifyFinish(self) -> Deferred[None]:  # noqa: N802 -- Twisted's name
-        """See `BoundedRequest`."""
-        if self.finished or self._disconnected:
-            return Deferred()
-        notified: Deferred[None] = Request.notifyFinish(self)
-        return notified
-
-    def finish(self) -> None:
-        """See `twisted.web.http.Request`."""
-        Request.finish(self)
-        self._let_go()
-
     def connectionLost(self, reason: Failure) -> None:  # noqa: N802 -- Twisted's name
         """See `twisted.web.http.Request`."""
-        if not (self.finished or self._disconnected):
-            Request.connectionLost(self, reason)
-        self._let_go()
+        if self.finished or self._disconnected:
+            self._let_go()
+        else:
+            super().connectionLost(reason)
 
     def _left(self, reason: Failure) -> None:
         self.connectionLost(reason)
@@ -96,11 +82,8 @@ class FrontRequest(Request):
         self._let_go()
 
     def _let_go(self) -> None:
-        """Break the circles with what Klein hangs on a request, and with who wrote to it."""
-        self.producer = None
+        super()._let_go()
         self.exchange.left = self.exchange.ended = None
-        with suppress(KeyError):  # a request may never have come to Klein
-            self.unsetComponent(IKleinRequest)  # type: ignore[no-untyped-call]
 
 
 class _Channel:

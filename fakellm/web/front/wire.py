@@ -63,7 +63,7 @@ class FrontWire:
             return
         exchange.close_off()
         transport = exchange.connection.transport
-        exchange.connection.deliver()
+        exchange.connection.release()
         at_once = socket_below(transport) is socket_transport(transport)
         self._around.lingering.until(self._to_arrive, self._break_off, at_once=at_once)
 
