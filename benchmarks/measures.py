@@ -87,27 +87,27 @@ def json_rate(process: Process, said: Said, seconds: float, *, with_wrk: bool) -
 
 
 def _own_json_rate(process: Process, said: Said, seconds: float) -> Rate:
-    ask = varied(process.host, stream=False)
-    cpu = process.cpu()
-    answers, lag = drive(
-        process.address,
-        [(0.0, lambda _: ask())] * CONNECTIONS,
-        lasts=seconds + _GRACE,
-        again_for=seconds,
-        again=ask,
-        whole=True,
-    )
-    cpu = process.cpu() - cpu
+    answers, cpu, busy = _driven(process, seconds, stream=False)
     for answer in answers:
         check_whole(answer, said.text)
-    return _rate(answers, 1, cpu, lag.busy)
+    return _rate(answers, 1, cpu, busy)
 
 
 def stream_rate(
     process: Process, said: Said, pieces: int, seconds: float, *, events: bool = False
 ) -> Rate:
     """Streams a second, or with ``events`` events with text a second."""
-    ask = varied(process.host, stream=True)
+    answers, cpu, busy = _driven(process, seconds, stream=True)
+    for answer in answers:
+        arrivals(answer, pieces, said.text)
+    return _rate(answers, pieces if events else 1, cpu, busy)
+
+
+def _driven(
+    process: Process, seconds: float, *, stream: bool
+) -> tuple[Sequence[Answer], float, float]:
+    """Answers to requests of which no two are alike, the server's time, the client's share."""
+    ask = varied(process.host, stream=stream)
     cpu = process.cpu()
     answers, lag = drive(
         process.address,
@@ -115,11 +115,9 @@ def stream_rate(
         lasts=seconds + _GRACE,
         again_for=seconds,
         again=ask,
+        whole=not stream,
     )
-    cpu = process.cpu() - cpu
-    for answer in answers:
-        arrivals(answer, pieces, said.text)
-    return _rate(answers, pieces if events else 1, cpu, lag.busy)
+    return answers, process.cpu() - cpu, lag.busy
 
 
 def _rate(answers: Sequence[Answer], worth: int, cpu: float, busy: float) -> Rate:
