@@ -23,7 +23,6 @@ RuleTiming = TimingSpec | str | None
 """What a rule says: a timing, the name of a profile, or nothing."""
 
 _ASKED = tuple((name, name.lower()) for name in (TTFT_HEADER, ITL_HEADER, PROFILE_HEADER))
-_UNASKED = [None] * len(_ASKED)
 _KEPT_AT_MOST = 1000
 _NAME_SHOWN_AT_MOST = 60
 _NOTHING = TimingSpec()
@@ -66,7 +65,6 @@ class Timings:
             profiles: theirs, by name; of two for one model the last applies.
         """
         self._default = merged(self._base, settings or _NOTHING)
-        self._is_still = self._default == _NOTHING
         self._profiles = {name: each.timing for name, each in (profiles or {}).items()}
         self._of_model = {
             model: name for name, each in (profiles or {}).items() for model in each.models
@@ -87,8 +85,6 @@ class Timings:
         """
         of_model = self._of_model.get(model)
         asked = [headers.get(name) for _, name in _ASKED]
-        if self._is_still and of_model is None and rule is None and asked == _UNASKED:
-            return None
         key = (of_model, rule if isinstance(rule, str) else id(rule), *asked)
         kept = self._kept.get(key)
         if kept is None:
